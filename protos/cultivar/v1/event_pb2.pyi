@@ -1,0 +1,191 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from cultivar.v1 import state_pb2 as _state_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Progress(_message.Message):
+    __slots__ = ("stage", "done", "total", "unit", "eta_seconds")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ETA_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    done: int
+    total: int
+    unit: str
+    eta_seconds: float
+    def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., eta_seconds: _Optional[float] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("reason", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class SplitSummary(_message.Message):
+    __slots__ = ("split", "image_count", "class_counts")
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLASS_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    split: str
+    image_count: int
+    class_counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, split: _Optional[str] = ..., image_count: _Optional[int] = ..., class_counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DataPrepared(_message.Message):
+    __slots__ = ("splits", "sample_shape", "seconds")
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    splits: _containers.RepeatedCompositeFieldContainer[SplitSummary]
+    sample_shape: _containers.RepeatedScalarFieldContainer[int]
+    seconds: float
+    def __init__(self, splits: _Optional[_Iterable[_Union[SplitSummary, _Mapping]]] = ..., sample_shape: _Optional[_Iterable[int]] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class WeightsLoaded(_message.Message):
+    __slots__ = ("source", "sha256", "tensors_loaded", "tensors_replaced", "tensors_missing")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_REPLACED_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_MISSING_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    sha256: str
+    tensors_loaded: int
+    tensors_replaced: _containers.RepeatedScalarFieldContainer[str]
+    tensors_missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, source: _Optional[str] = ..., sha256: _Optional[str] = ..., tensors_loaded: _Optional[int] = ..., tensors_replaced: _Optional[_Iterable[str]] = ..., tensors_missing: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NetworkBuilt(_message.Message):
+    __slots__ = ("parameters", "trainable_parameters", "weights", "plan_json")
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_JSON_FIELD_NUMBER: _ClassVar[int]
+    parameters: int
+    trainable_parameters: int
+    weights: WeightsLoaded
+    plan_json: str
+    def __init__(self, parameters: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., weights: _Optional[_Union[WeightsLoaded, _Mapping]] = ..., plan_json: _Optional[str] = ...) -> None: ...
+
+class EpochFinished(_message.Message):
+    __slots__ = ("epoch", "epochs", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_top5_accuracy", "train_seconds", "val_seconds", "images_per_second", "best", "eta_seconds", "step", "gpu_memory_bytes", "host_memory_bytes")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    VAL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    VAL_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    VAL_TOP5_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    VAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    ETA_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    GPU_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HOST_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    epochs: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_top5_accuracy: float
+    train_seconds: float
+    val_seconds: float
+    images_per_second: float
+    best: bool
+    eta_seconds: float
+    step: int
+    gpu_memory_bytes: int
+    host_memory_bytes: int
+    def __init__(self, epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., learning_rate: _Optional[float] = ..., train_loss: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., val_loss: _Optional[float] = ..., val_accuracy: _Optional[float] = ..., val_top5_accuracy: _Optional[float] = ..., train_seconds: _Optional[float] = ..., val_seconds: _Optional[float] = ..., images_per_second: _Optional[float] = ..., best: bool = ..., eta_seconds: _Optional[float] = ..., step: _Optional[int] = ..., gpu_memory_bytes: _Optional[int] = ..., host_memory_bytes: _Optional[int] = ...) -> None: ...
+
+class ExportVerified(_message.Message):
+    __slots__ = ("file_bytes", "sha256", "image_count", "max_probability_difference", "top1_differences")
+    FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PROBABILITY_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TOP1_DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    file_bytes: int
+    sha256: str
+    image_count: int
+    max_probability_difference: float
+    top1_differences: int
+    def __init__(self, file_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., image_count: _Optional[int] = ..., max_probability_difference: _Optional[float] = ..., top1_differences: _Optional[int] = ...) -> None: ...
+
+class SplitMetrics(_message.Message):
+    __slots__ = ("split", "image_count", "loss", "accuracy", "top5_accuracy")
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    TOP5_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    split: str
+    image_count: int
+    loss: float
+    accuracy: float
+    top5_accuracy: float
+    def __init__(self, split: _Optional[str] = ..., image_count: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., top5_accuracy: _Optional[float] = ...) -> None: ...
+
+class VersionPublished(_message.Message):
+    __slots__ = ("model_version", "live", "reason")
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    model_version: str
+    live: bool
+    reason: str
+    def __init__(self, model_version: _Optional[str] = ..., live: bool = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StateChanged(_message.Message):
+    __slots__ = ("state", "error")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    state: _state_pb2.TrainingJobState
+    error: Failure
+    def __init__(self, state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., error: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+
+class JobEvent(_message.Message):
+    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    PHASE_ENTERED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    DATA_PREPARED_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_BUILT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    EXPORT_VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    time: _timestamp_pb2.Timestamp
+    attempt: int
+    state_changed: StateChanged
+    phase_entered: _state_pb2.TrainingPhase
+    progress: Progress
+    data_prepared: DataPrepared
+    network_built: NetworkBuilt
+    epoch_finished: EpochFinished
+    export_verified: ExportVerified
+    split_evaluated: SplitMetrics
+    version_published: VersionPublished
+    warning: str
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ...) -> None: ...
