@@ -1,0 +1,60 @@
+"""Files that a reader sees whole or not at all, also after a power cut."""
+
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON that people can read, in whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is no JSON.
+    """
+    return json.loads(path.read_bytes())
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder` to disk, so that a rename of it publishes whole files."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync_folder(Path(root) / name)
+        sync_folder(Path(root))
+
+
+def sync_folder(path: Path) -> None:
+    """Flush one folder's entries (or one file's bytes) to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
