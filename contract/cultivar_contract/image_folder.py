@@ -42,6 +42,9 @@ def scan(folder: Path) -> Layout:
                 f"it has {len(top)} class folder(s): put the images of each of 2 or more classes in its own"
             )
         return Layout(splits=(), class_ids=tuple(top), folders={"": folder})
+    named_twice = sorted(split for split in splits if sum(SPLIT_FOLDERS.get(name) == split for name in top) > 1)
+    if named_twice:
+        raise UnusableFolder(f"it has two folders for the split {named_twice[0]}: keep one")
     if "train" not in splits:
         raise UnusableFolder(f"it has {', '.join(sorted(splits))} but no train folder: add one")
     others = sorted(set(top) - set(SPLIT_FOLDERS))

@@ -114,7 +114,7 @@ def enum_value_name(descriptor: Any, number: int) -> str:
     if number not in values:
         return str(number)
     prefix = descriptor.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return values[number].name.removeprefix(prefix).lower().replace("_", "-")
+    return str(values[number].name).removeprefix(prefix).lower().replace("_", "-")
 
 
 def _type_name(descriptor: Any) -> str:

@@ -1,0 +1,1 @@
+"""Executes one task per process: imports data sets, trains, exports, describes. Knows neither gRPC nor the service."""

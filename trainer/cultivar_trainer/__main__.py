@@ -1,0 +1,81 @@
+"""Runs one task in one run directory: `python -m cultivar_trainer TASK RUN_DIR`."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from cultivar_contract.run_directory import AlreadyRunning, Result, RunDirectory
+from cultivar_trainer.errors import Cancelled, TaskFailed
+from cultivar_trainer.journal import Journal
+
+logger = logging.getLogger("cultivar_trainer")
+
+
+def main() -> int:
+    """Run the task named on the command line; 0 when it succeeded, 1 when not, 2 for bad usage."""
+    if len(sys.argv) != 3:
+        print("usage: python -m cultivar_trainer TASK RUN_DIR", file=sys.stderr)
+        return 2
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheel phones home otherwise
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    task, run = sys.argv[1], RunDirectory(Path(sys.argv[2]).resolve())
+    signal.signal(signal.SIGTERM, _cancel)
+    try:
+        with run.locked():
+            attempt, request = run.read_request()
+            result = _run(task, run, attempt, request)
+            run.write_result(result)
+            return 0 if result.outcome == "SUCCEEDED" else 1
+    except AlreadyRunning:
+        logger.error("another trainer holds this run directory")
+        return 1
+
+
+def _run(task: str, run: RunDirectory, attempt: int, request: dict[str, Any]) -> Result:
+    journal = Journal(run.events(attempt))
+    try:
+        value = _perform(task, run, request, journal)
+        return Result(attempt=attempt, outcome="SUCCEEDED", value=value)
+    except Cancelled:
+        logger.info("cancelled")
+        return Result(attempt=attempt, outcome="CANCELLED", value={})
+    except TaskFailed as error:
+        logger.error("%s: %s", error.reason, error.message)
+        return Result(attempt=attempt, outcome="FAILED", reason=error.reason, message=error.message, value={})
+    except OSError as error:
+        logger.exception("the operating system refused")
+        text = f"{error.strerror or type(error).__name__}: see the job's log"
+        return Result(attempt=attempt, outcome="FAILED", reason="OS_ERROR", message=text, value={})
+    except Exception as error:  # The only catch-all: whatever happens, the run directory tells what.
+        logger.exception("the task failed")
+        text = f"{type(error).__name__} in the trainer: see the job's log"
+        return Result(attempt=attempt, outcome="FAILED", reason="TRAINER_ERROR", message=text, value={})
+
+
+def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:
+    # Imported where used: an import of a data set does not wait for torch.
+    if task == "import_dataset":
+        from cultivar_trainer.tasks import import_dataset
+
+        return import_dataset.run(run, request, journal)
+    if task == "train":
+        from cultivar_trainer.tasks import train
+
+        return train.run(run, request, journal)
+    if task == "describe":
+        from cultivar_trainer.tasks import describe
+
+        return describe.run(request)
+    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train or describe")
+
+
+def _cancel(signum: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the result is being written
+    raise Cancelled
+
+
+if __name__ == "__main__":
+    sys.exit(main())

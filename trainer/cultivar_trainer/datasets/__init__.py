@@ -1,0 +1,1 @@
+"""Data sets that the trainer makes or reads."""

@@ -1,0 +1,195 @@
+"""Where images come from: folders, and the built-in data sets."""
+
+import io
+import pickle
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cultivar_contract import files, image_folder
+from cultivar_trainer.datasets import procedural_flowers
+from cultivar_trainer.datasets.download import download
+from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.journal import Journal
+
+MAX_FILE_BYTES = 64 << 20
+"""Larger image files are rejected by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceImage:
+    """One image before it is imported."""
+
+    path: str
+    """Relative to the source."""
+    class_id: str
+    split: str
+    """`train`, `val`, `test`, or empty where the source says nothing."""
+    read: Callable[[], bytes]
+    """Returns the encoded bytes; may raise OSError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A collection of images with its classes."""
+
+    classes: dict[str, str]
+    """Display name by class id, in label order."""
+    images: list[SourceImage]
+    protocol: str
+    """How the source splits its images: `official`, `as given`, or empty where it does not."""
+
+
+def folder(path: Path, class_names: Path | None) -> Source:
+    """Read a folder of class folders, with or without train/, val/, test/.
+
+    Raises:
+        TaskFailed: UNUSABLE_FOLDER or UNUSABLE_CLASS_NAMES.
+    """
+    try:
+        layout = image_folder.scan(path)
+    except image_folder.UnusableFolder as error:
+        raise TaskFailed("UNUSABLE_FOLDER", f"the folder can't be imported: {error}") from error
+    images = [
+        SourceImage(path=file.relative_to(path).as_posix(), class_id=class_id, split=split, read=partial(_read, file))
+        for split, root in layout.folders.items()
+        for class_id in layout.class_ids
+        if (root / class_id).is_dir()
+        for file in image_folder.images(root / class_id)
+    ]
+    names = _class_names(class_names) if class_names else {}
+    return Source(
+        classes={class_id: names.get(class_id, class_id) for class_id in layout.class_ids},
+        images=images,
+        protocol="as given" if layout.splits else "",
+    )
+
+
+def builtin(name: str, downloads: Path, scratch: Path, journal: Journal) -> Source:
+    """Read a built-in data set, downloading or drawing it first.
+
+    Args:
+        name: `procedural-flowers`, `cifar10` or `flowers102`.
+        downloads: folder that keeps archives.
+        scratch: empty folder for drawn or unpacked files.
+        journal: gets the progress.
+
+    Raises:
+        TaskFailed: unknown name, or the download failed.
+    """
+    match name:
+        case "procedural-flowers":
+            return _procedural_flowers(scratch)
+        case "cifar10":
+            return _cifar10(downloads, journal)
+        case "flowers102":
+            return _flowers102(downloads, scratch, journal)
+    raise TaskFailed("UNKNOWN_BUILTIN", f"{name!r} is unknown: use procedural-flowers, cifar10 or flowers102")
+
+
+def _procedural_flowers(scratch: Path) -> Source:
+    procedural_flowers.write_folder(scratch, images_per_species=procedural_flowers.IMAGES_PER_SPECIES)
+    drawn = folder(scratch, None)
+    names = {species.id: species.display_name for species in procedural_flowers.SPECIES}
+    return Source(
+        classes={class_id: names[class_id] for class_id in drawn.classes}, images=drawn.images, protocol="as drawn"
+    )
+
+
+def _cifar10(downloads: Path, journal: Journal) -> Source:
+    from torchvision.datasets import CIFAR10
+
+    archive = download(
+        CIFAR10.url, downloads / CIFAR10.filename, algorithm="md5", digest=CIFAR10.tgz_md5, journal=journal
+    )
+    names: list[str] = []
+    images: list[SourceImage] = []
+    for member, content in _tar_files(archive):
+        if member.endswith("batches.meta"):
+            names = [name.decode() for name in _unpickle(content)[b"label_names"]]
+    for member, content in _tar_files(archive):
+        base = member.rpartition("/")[2]
+        if not base.startswith(("data_batch", "test_batch")):
+            continue
+        split = "test" if base.startswith("test") else "train"
+        batch = _unpickle(content)
+        pixels = batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        for row, label, name in zip(pixels, batch[b"labels"], batch[b"filenames"], strict=True):
+            path = f"{split}/{names[label]}/{name.decode()}"
+            images.append(SourceImage(path=path, class_id=names[label], split=split, read=partial(_to_png, row)))
+    return Source(classes={name: name for name in names}, images=images, protocol="official")
+
+
+def _flowers102(downloads: Path, scratch: Path, journal: Journal) -> Source:
+    from scipy.io import loadmat
+    from torchvision.datasets import Flowers102
+
+    paths = {
+        key: download(
+            Flowers102._download_url_prefix + file, downloads / file, algorithm="md5", digest=md5, journal=journal
+        )
+        for key, (file, md5) in Flowers102._file_dict.items()
+    }
+    labels = loadmat(paths["label"], squeeze_me=True)["labels"]  # 1 to 102, one per image
+    numbers = loadmat(paths["setid"], squeeze_me=True)
+    split_of = {
+        int(number): split
+        for split, key in (("train", "trnid"), ("val", "valid"), ("test", "tstid"))
+        for number in numbers[key]
+    }
+    with tarfile.open(paths["image"]) as archive:
+        archive.extractall(scratch, filter="data")
+    ids = [f"{number:03d}" for number in range(1, 103)]
+    images = []
+    for number in sorted(split_of):
+        file = scratch / "jpg" / f"image_{number:05d}.jpg"
+        class_id = ids[int(labels[number - 1]) - 1]
+        path = f"{split_of[number]}/{class_id}/{file.name}"
+        images.append(SourceImage(path=path, class_id=class_id, split=split_of[number], read=partial(_read, file)))
+    return Source(classes=dict(zip(ids, Flowers102.classes, strict=True)), images=images, protocol="official")
+
+
+def _to_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 (H, W, 3) without losing a bit."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _tar_files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            if file is not None:
+                yield member.name, file.read()
+
+
+def _unpickle(content: bytes) -> dict[bytes, Any]:
+    # The format that the data set is published in; the archive's md5 has been compared with torchvision's.
+    return dict(pickle.loads(content, encoding="bytes"))
+
+
+def _read(file: Path) -> bytes:
+    if file.is_symlink():
+        raise OSError("is a link, and links are not followed")
+    size = file.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"has {size} bytes, more than {MAX_FILE_BYTES}")
+    return file.read_bytes()
+
+
+def _class_names(path: Path) -> dict[str, str]:
+    try:
+        names = files.read_json(path)
+    except (OSError, ValueError) as error:
+        raise TaskFailed("UNUSABLE_CLASS_NAMES", f"{path.name} can't be read as JSON: {error}") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise TaskFailed("UNUSABLE_CLASS_NAMES", f'{path.name} is no JSON object {{"class id": "name"}}: make it one')
+    return {str(class_id): name for class_id, name in names.items()}

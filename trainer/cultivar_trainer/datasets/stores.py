@@ -1,0 +1,161 @@
+"""Pixels derived from images: decoded once, kept as uint8, shared by jobs, dropped when space is short."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cultivar_contract import files, preprocessing
+from cultivar_contract.preprocessing import Preprocessing
+from cultivar_trainer.datasets.version import DatasetVersion, Sample
+from cultivar_trainer.journal import Journal
+
+ASPECT_MARGIN = 1.15
+"""Shorter side of images kept for random crops, in inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelStore:
+    """Images as the network sees them: uint8 (N, size, size, 3)."""
+
+    images: NDArray[np.uint8]
+    key: str
+    """Identifies the pixels: equal keys, equal bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AspectStore:
+    """Images with their aspect ratio kept, one after the other."""
+
+    pixels: NDArray[np.uint8]
+    """Flat."""
+    offsets: NDArray[np.int64]
+    """Start of each image, (N,)."""
+    shapes: NDArray[np.int64]
+    """Height and width of each image, (N, 2)."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return one image, uint8 (H, W, 3)."""
+        height, width = self.shapes[index]
+        start = self.offsets[index]
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+class Caches:
+    """A folder of derived files under a size budget; the least recently used go first."""
+
+    def __init__(self, folder: Path, budget_bytes: int) -> None:
+        self._folder = folder
+        self._budget_bytes = budget_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, key: str) -> Path | None:
+        """Return the folder of a finished entry, and remember that it was used."""
+        path = self._folder / key
+        if not path.is_dir():
+            return None
+        os.utime(path)
+        return path
+
+    def begin(self, needed_bytes: int) -> Path:
+        """Return an empty folder to fill, after older entries made room for it."""
+        self._make_room(needed_bytes)
+        path = self._folder / f".{uuid.uuid4().hex}"
+        path.mkdir()
+        return path
+
+    def finish(self, path: Path, key: str) -> Path:
+        """Publish a filled folder as an entry; where another job was faster, its entry stays."""
+        files.sync_tree(path)
+        target = self._folder / key
+        try:
+            path.rename(target)
+        except OSError:
+            shutil.rmtree(path)
+        return target
+
+    def _make_room(self, needed_bytes: int) -> None:
+        # Open memory maps of a removed entry stay readable until their process ends.
+        entries = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in entries}
+        used = sum(sizes.values())
+        for path in entries:
+            if used + needed_bytes <= self._budget_bytes:
+                return
+            if not path.name.startswith("."):  # a dot: being filled
+                shutil.rmtree(path, ignore_errors=True)
+                used -= sizes[path]
+
+
+def pixel_store(
+    dataset: DatasetVersion, samples: Sequence[Sample], spec: Preprocessing, caches: Caches, journal: Journal
+) -> PixelStore:
+    """Return exactly what `preprocessing.load` gives for each sample, from the cache where it is there."""
+    geometry = f"{spec.size}-{spec.resize}-{spec.interpolation}-{preprocessing.VERSION}"
+    key = _key("pixels", geometry, samples)
+    shape = (len(samples), spec.size, spec.size, 3)
+    path = caches.find(key)
+    if path is None:
+        partial = caches.begin(int(np.prod(shape)))
+        images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+
+        def fill(index: int) -> None:
+            images[index] = preprocessing.load(dataset.read(samples[index]), spec)
+
+        _on_all_cores(fill, len(samples), journal)
+        images.flush()
+        path = caches.finish(partial, key)
+    # Copy-on-write: torch wants memory that it could write to, and the file must never change.
+    return PixelStore(np.load(path / "images.npy", mmap_mode="c"), key)
+
+
+def aspect_store(
+    dataset: DatasetVersion, samples: Sequence[Sample], size: int, caches: Caches, journal: Journal
+) -> AspectStore:
+    """Return the samples with their aspect ratio kept and a shorter side of 1.15 times `size`."""
+    shorter_side = round(size * ASPECT_MARGIN)
+    key = _key("aspect", f"{shorter_side}-{preprocessing.VERSION}", samples)
+    path = caches.find(key)
+    if path is None:
+        partial = caches.begin(int(len(samples) * shorter_side**2 * 3 * 4 / 3))
+        shapes = np.zeros((len(samples), 2), np.int64)
+        decoded: dict[int, NDArray[np.uint8]] = {}
+
+        def fill(index: int) -> None:
+            decoded[index] = preprocessing.load_with_aspect(dataset.read(samples[index]), shorter_side)
+
+        with (partial / "pixels.bin").open("wb") as file:
+            for start in range(0, len(samples), 256):
+                chunk = range(start, min(start + 256, len(samples)))
+                _on_all_cores(fill, len(samples), journal, chunk)
+                for index in chunk:
+                    image = decoded.pop(index)
+                    shapes[index] = image.shape[:2]
+                    file.write(image.tobytes())
+        np.save(partial / "shapes.npy", shapes)
+        path = caches.finish(partial, key)
+    shapes = np.load(path / "shapes.npy")
+    ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 3)
+    offsets = np.concatenate([[0], ends[:-1]])
+    return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="r"), offsets, shapes)
+
+
+def _on_all_cores(fill: Callable[[int], None], total: int, journal: Journal, indices: range | None = None) -> None:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        chosen = indices if indices is not None else range(total)
+        for done, _ in zip(chosen, pool.map(fill, chosen), strict=True):
+            journal.progress("decoding", done + 1, total, "images")
+
+
+def _key(kind: str, geometry: str, samples: Sequence[Sample]) -> str:
+    digest = hashlib.sha256(f"{kind} {geometry}\n".encode())
+    for sample in samples:
+        digest.update(sample.sha256.encode())
+    return f"{kind}-{digest.hexdigest()[:40]}"

@@ -1,0 +1,63 @@
+"""How good answers are: loss, top-1 and top-5 over a whole split, in fp32."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+TOP_K = 5
+EVALUATION_BATCH = 64
+"""Images per forward pass in evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """Figures of one split."""
+
+    image_count: int
+    loss: float
+    """Mean cross-entropy in nats, without label smoothing."""
+    accuracy: float
+    """Top-1, 0 to 1."""
+    top5_accuracy: float
+    """0 to 1; 1 where there are five classes or fewer."""
+
+
+@torch.no_grad()
+def evaluate(forward: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Metrics:
+    """Measure logits against labels, each image once.
+
+    Args:
+        forward: maps a batch of inputs to logits (N, K).
+        batches: inputs and int64 labels (N,).
+    """
+    logits, labels = [], []
+    for inputs, targets in batches:
+        logits.append(forward(inputs).float().cpu())
+        labels.append(targets.cpu())
+    return measure(torch.cat(logits), torch.cat(labels))
+
+
+def measure(logits: Tensor, labels: Tensor) -> Metrics:
+    """Measure logits (N, K) against int64 labels (N,).
+
+    A tie counts for the label only where it stands first, as in a sorted answer; equal scores can't inflate top-k.
+    """
+    order = torch.argsort(logits, dim=1, descending=True, stable=True)[:, :TOP_K]
+    hits = order == labels[:, None]
+    return Metrics(
+        image_count=len(labels),
+        loss=float(F.cross_entropy(logits.double(), labels)),
+        accuracy=float(hits[:, 0].double().mean()),
+        top5_accuracy=float(hits.any(dim=1).double().mean()),
+    )
+
+
+def measure_probabilities(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Metrics:
+    """Measure probabilities (N, K) against labels (N,); a probability of zero counts as float32's smallest."""
+    logits = torch.from_numpy(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))
+    return measure(logits, torch.from_numpy(labels))

@@ -1,0 +1,115 @@
+"""The execution plan: everything that changes bits, from a fixed table over device, architecture and size.
+
+No clock takes part, so two runs of one request on one kind of host have one plan.
+"""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_contract.architectures import ARCHITECTURES
+from cultivar_trainer.errors import TaskFailed
+
+_SMALL_FAMILIES = frozenset({"lenet"})
+"""Too little work per layer for bf16 or channels_last to pay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a job computes. A resume keeps it; a reproduction takes it from the manifest."""
+
+    device: str
+    """`cpu` or `cuda:N`."""
+    device_name: str
+    """The processor's or GPU's own name; informative."""
+    autocast: str
+    """Type of the products while training: `bfloat16` or `float32`. Evaluation is always float32."""
+    memory_format: str
+    """`channels_last` or `contiguous`."""
+    threads: int
+    """Threads that torch computes with on the CPU."""
+    micro_batch: int
+    """Images per forward pass."""
+    fused_optimizer: bool
+    """Whether one kernel updates all parameters."""
+    compiled: bool
+    """Whether torch.compile is used."""
+    world_size: int
+    """Processes that train together."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plan.json's form."""
+        return asdict(self)
+
+
+def plan(recipe: pb.TrainingSpec) -> Plan:
+    """Look the plan up.
+
+    Raises:
+        TaskFailed: DEVICE_NOT_AVAILABLE.
+    """
+    device = _device(recipe.execution.device)
+    small = ARCHITECTURES[recipe.architecture].family in _SMALL_FAMILIES
+    # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
+    frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
+    use_bfloat16 = _has_bfloat16(device) and not small and not frozen_backbone
+    return Plan(
+        device=str(device),
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        autocast="bfloat16" if use_bfloat16 else "float32",
+        memory_format="contiguous" if small else "channels_last",
+        threads=_cores(),
+        micro_batch=recipe.batch_size,
+        fused_optimizer=device.type == "cuda",
+        compiled=False,
+        world_size=1,
+    )
+
+
+def apply(chosen: Plan) -> None:
+    """Set the process up as the plan says; the plan is then the only source of numerical choices."""
+    torch.set_num_threads(chosen.threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if chosen.device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(chosen.device))
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TaskFailed(
+            "DEVICE_NOT_AVAILABLE", f"{asked}: this host has {torch.cuda.device_count()} CUDA GPU(s): use auto or cpu"
+        )
+    return device
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _cpu_name() -> str:
+    return _cpu_info("model name") or "cpu"
+
+
+def _cpu_info(field: str) -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(field):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""

@@ -1,0 +1,113 @@
+"""Pretrained weights: found by torchvision enum member or file name, checked, and loaded without surprises."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from cultivar.v1 import event_pb2
+from cultivar_contract import files
+from cultivar_contract.names import is_file_name
+from cultivar_trainer.datasets.download import download
+from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.journal import Journal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsFile:
+    """A file of weights that is there."""
+
+    source: str
+    """What the recipe says: enum member or file name."""
+    path: Path
+    sha256: str
+
+
+def find(architecture: str, weights: str, folder: Path, downloads: Path, journal: Journal) -> WeightsFile:
+    """Return the file of an enum member, downloaded if need be, or of a bare file name in `folder`.
+
+    Raises:
+        TaskFailed: UNKNOWN_WEIGHTS, DOWNLOAD_FAILED or DOWNLOAD_CORRUPT.
+    """
+    members = torchvision.models.get_model_weights(architecture).__members__ if _has_enum(architecture) else {}
+    if weights in members:
+        url = members[weights].url
+        name = url.rpartition("/")[2]
+        digest = name.rpartition("-")[2].removesuffix(".pth")  # torchvision's names carry the sha256's first digits
+        target = folder if os.access(folder, os.W_OK) or (folder / name).exists() else downloads
+        path = download(url, target / name, algorithm="sha256", digest=digest, journal=journal)
+    elif is_file_name(weights) and (folder / weights).is_file():
+        path = folder / weights
+    else:
+        raise TaskFailed("UNKNOWN_WEIGHTS", f"{weights!r} is neither an enum member nor a file in the weights folder")
+    return WeightsFile(source=weights, path=path, sha256=files.sha256_file(path))
+
+
+def load(model: nn.Module, file: WeightsFile, head: str) -> event_pb2.WeightsLoaded:
+    """Copy a file's tensors into `model`, all but those below `head`, which gets other classes.
+
+    Args:
+        model: a network whose head has any number of classes.
+        file: a state dictionary by torchvision's names, or a package's weights.npz.
+        head: path of the head.
+
+    Raises:
+        TaskFailed: WEIGHTS_UNREADABLE, or WEIGHTS_DO_NOT_FIT where a tensor of the backbone is missing or of another
+            shape.
+    """
+    given = read(file.path)
+    report = event_pb2.WeightsLoaded(source=file.source, sha256=file.sha256)
+    wrong: list[str] = []
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if name.startswith(f"{head}."):
+            if name in given:
+                report.tensors_replaced.append(name)
+        elif name not in given:
+            # Files older than torch 0.4 lack this counter, which only cumulative averages read.
+            report.tensors_missing.append(name)
+            if not name.endswith("num_batches_tracked"):
+                wrong.append(f"{name} is missing")
+        elif given[name].shape != tensor.shape:
+            wrong.append(f"{name} has shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}")
+        else:
+            with torch.no_grad():
+                tensor.copy_(given[name])
+            report.tensors_loaded += 1
+    if wrong:
+        raise TaskFailed(
+            "WEIGHTS_DO_NOT_FIT",
+            f"{file.source} holds weights of another network: {'; '.join(wrong[:3])}"
+            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}: choose the file that fits the architecture",
+        )
+    return report
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return a file's tensors by name; no code in it is run.
+
+    Raises:
+        TaskFailed: WEIGHTS_UNREADABLE.
+    """
+    try:
+        if path.suffix == ".npz":
+            import numpy as np
+
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever a damaged or hostile file leads it to
+        raise TaskFailed(
+            "WEIGHTS_UNREADABLE", f"{path.name} is no file of tensors ({type(error).__name__}): save a state dictionary"
+        ) from error
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise TaskFailed("WEIGHTS_UNREADABLE", f"{path.name} is no dictionary of tensors: save a state dictionary")
+    return dict(loaded)
+
+
+def _has_enum(architecture: str) -> bool:
+    return architecture in torchvision.models.list_models(module=torchvision.models)

@@ -1,0 +1,1 @@
+"""One file per task, one life for all: request in, events out, a result at the end."""

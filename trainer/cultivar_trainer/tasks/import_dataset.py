@@ -1,0 +1,193 @@
+"""Task import_dataset: from files or a download to an immutable data set version."""
+
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from cultivar.v1 import dataset_pb2
+from cultivar_contract import preprocessing, tasks
+from cultivar_contract.run_directory import RunDirectory
+from cultivar_trainer.datasets import sources, version
+from cultivar_trainer.datasets.draws import draw_fraction
+from cultivar_trainer.datasets.sources import Source, SourceImage
+from cultivar_trainer.datasets.version import DatasetClass, Sample
+from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.journal import Journal
+
+HELD_OUT_FRACTION = 0.1
+"""Share of each class that goes into a validation or test split that the source does not bring."""
+MAX_REJECTED_LISTED = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Checked:
+    """An image that was read and decoded, or why it can't be."""
+
+    image: SourceImage
+    encoded: bytes
+    sha256: str
+    rejection: str
+
+
+def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:
+    """Leave the version's files in RUN_DIR/dataset; the answer is a Dataset message as proto JSON."""
+    asked = tasks.from_json(tasks.ImportRequest, request)
+    target, scratch = run_directory.path / "dataset", run_directory.path / "scratch"
+    for folder in (target, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        dataset = import_source(_source(asked, scratch, journal), target, asked.split_seed, journal)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)  # a version is there whole or not at all
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    value: dict[str, Any] = json_format.MessageToDict(dataset)
+    return value
+
+
+def import_source(source: Source, target: Path, split_seed: int, journal: Journal) -> dataset_pb2.Dataset:
+    """Copy, hash, decode and split a source's images into `target`.
+
+    Raises:
+        TaskFailed: EMPTY_SPLIT, EMPTY_CLASS or TOO_FEW_IMAGES.
+    """
+    pack = version.Pack(target)
+    kept: list[tuple[SourceImage, str, int, int]] = []
+    rejected: list[dataset_pb2.RejectedFile] = []
+    for done, checked in enumerate(_check_all(source.images), start=1):
+        if checked.rejection:
+            rejected.append(dataset_pb2.RejectedFile(path=checked.image.path, reason=checked.rejection))
+            journal.warning(f"rejected {checked.image.path}: {checked.rejection}")
+        else:
+            kept.append((checked.image, checked.sha256, pack.add(checked.encoded), len(checked.encoded)))
+        journal.progress("importing", done, len(source.images), "images")
+    _check_splits(source, [image for image, *_ in kept], rejected)
+    splits, protocol = _splits(source, [(image, sha256) for image, sha256, *_ in kept], split_seed)
+    positions = {class_id: label for label, class_id in enumerate(source.classes)}
+    samples = [
+        Sample(
+            path=image.path,
+            label=positions[image.class_id],
+            split=split,
+            sha256=sha256,
+            offset=offset,
+            size=size,
+        )
+        for (image, sha256, offset, size), split in zip(kept, splits, strict=True)
+    ]
+    samples = list(version.in_label_order(samples))
+    classes = [DatasetClass(id=class_id, display_name=name) for class_id, name in source.classes.items()]
+    digest = pack.finish(classes, samples, protocol)
+    return dataset_pb2.Dataset(
+        digest=digest,
+        classes=[dataset_pb2.DatasetClass(id=one.id, display_name=one.display_name) for one in classes],
+        splits=[
+            dataset_pb2.DatasetSplit(
+                split=f"SPLIT_{split.upper()}",
+                image_count=len(part),
+                class_counts=version.class_counts(part, len(classes)),
+                digest=version.split_digest(part),
+            )
+            for split, part in version.by_split(samples).items()
+        ],
+        split_protocol=protocol,
+        image_bytes=pack.size,
+        rejected_files=rejected[:MAX_REJECTED_LISTED],
+        rejected_count=len(rejected),
+    )
+
+
+def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Source:
+    if asked.builtin:
+        return sources.builtin(asked.builtin, Path(asked.downloads), scratch, journal)
+    return sources.folder(Path(asked.folder), Path(asked.class_names) if asked.class_names else None)
+
+
+def _check_all(images: list[SourceImage]) -> Iterator[_Checked]:
+    """Read, hash and decode every image, in order, on all cores, with a bounded number in memory."""
+    workers = os.cpu_count() or 1
+    pending: deque[Future[_Checked]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for image in images:
+            pending.append(pool.submit(_check, image))
+            if len(pending) > 8 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _check(image: SourceImage) -> _Checked:
+    encoded, rejection = b"", ""
+    try:
+        encoded = image.read()
+        preprocessing.decode(encoded)
+    except OSError as error:
+        rejection = error.strerror or str(error)
+    except preprocessing.UnreadableImage as error:
+        rejection = str(error)
+    return _Checked(image=image, encoded=encoded, sha256=hashlib.sha256(encoded).hexdigest(), rejection=rejection)
+
+
+def _check_splits(source: Source, kept: list[SourceImage], rejected: list[dataset_pb2.RejectedFile]) -> None:
+    first = f", such as {rejected[0].path} ({rejected[0].reason})" if rejected else ""
+    lost = f" ({len(rejected)} files were rejected{first})" if rejected else ""
+    for split in dict.fromkeys(image.split for image in source.images):
+        if not any(image.split == split for image in kept):
+            raise TaskFailed(
+                "EMPTY_SPLIT", f"{split or 'the folder'} has no readable image{lost}: add some or repair them"
+            )
+    learnt = {image.class_id for image in kept if image.split in ("train", "")}
+    for class_id in source.classes:
+        if class_id not in learnt:
+            raise TaskFailed(
+                "EMPTY_CLASS", f"class {class_id} has no readable training image{lost}: add some or remove the class"
+            )
+
+
+def _splits(source: Source, images: list[tuple[SourceImage, str]], seed: int) -> tuple[list[str], str]:
+    """Return each image's split and how it came about; missing splits are drawn from the training images."""
+    given = {image.split for image, _ in images}
+    missing = [split for split in ("val", "test") if split not in given]
+    if given == {"train", "val"} or not missing:
+        return [image.split for image, _ in images], source.protocol or "as given"
+    splits = [image.split or "train" for image, _ in images]
+    if "test" in given:
+        missing = ["val"]
+    _check_enough(source, images, splits, missing)
+    labels = [list(source.classes).index(image.class_id) for image, _ in images]
+    for number, split in enumerate(missing):
+        pool = [i for i, one in enumerate(splits) if one == "train"]
+        # Without the second draw's own seed it would take the images next in the first draw's order.
+        drawn = draw_fraction(
+            [images[i][1] + images[i][0].path for i in pool],
+            [labels[i] for i in pool],
+            HELD_OUT_FRACTION / (1 - number * HELD_OUT_FRACTION),
+            seed + 1_000_003 * number,
+        )
+        for i in drawn:
+            splits[pool[i]] = split
+    drawn_text = f"drawn: {', '.join(missing)} {HELD_OUT_FRACTION:.0%} each of train, stratified, seed {seed}"
+    return splits, f"{source.protocol}; {drawn_text}" if source.protocol else drawn_text
+
+
+def _check_enough(source: Source, images: list[tuple[SourceImage, str]], splits: list[str], missing: list[str]) -> None:
+    needed = 1 + len(missing)
+    for class_id in source.classes:
+        count = sum(
+            image.class_id == class_id and split == "train" for (image, _), split in zip(images, splits, strict=True)
+        )
+        if count < needed:
+            raise TaskFailed(
+                "TOO_FEW_IMAGES",
+                f"class {class_id} has {count} image(s) for {needed} splits (train, {', '.join(missing)}): "
+                f"add images, or bring splits of your own",
+            )
