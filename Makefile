@@ -1,0 +1,58 @@
+# Plain `make` lists the commands.
+SHELL := /bin/bash
+BIN := .venv/bin
+UV := $(BIN)/uv
+export ORT_DISABLE_TELEMETRY := 1
+
+# Stubs demand a protobuf runtime at least as new as the generator's: this is the lowest grpcio that we allow.
+GRPC_TOOLS := grpcio-tools==1.76.0
+BUF := @bufbuild/buf@1.75.0
+
+help: ## List the commands.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	python3 -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.8'
+	$(UV) pip install -q --require-hashes -r requirements/dev.txt
+	$(UV) pip install -q --no-deps -e .
+	@touch $@
+
+install: .venv/.installed ## Make .venv with everything a checkout needs.
+
+demo: install ## Start the service, train on images it draws, classify one, show the metrics.
+	@$(BIN)/python tests/end_to_end/demo.py
+
+test: install ## Run the tests (under 5 minutes on 2 cores).
+	@$(BIN)/python -m pytest
+
+test-slow: install ## Run the proofs that take minutes (at most 20).
+	@$(BIN)/python -m pytest -m slow
+
+test-all: install ## Run the long rest.
+	@$(BIN)/python -m pytest -m all
+
+check: install protos-check ## Lint, types, format, protos.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## Format the code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: install ## Generate the stubs from the protos.
+	scripts/protos.sh "$(UV)" "$(GRPC_TOOLS)" protos
+
+protos-check: install ## Fail where the stubs are not what the protos give, and lint the protos.
+	scripts/protos.sh "$(UV)" "$(GRPC_TOOLS)" check
+	npx --yes $(BUF) lint
+
+requirements: install ## Lock the dependencies anew, with hashes.
+	scripts/requirements.sh "$(UV)"
+
+image: ## Build the images `cultivar:service` and `cultivar:gpu` with Docker.
+	docker build --target service -t cultivar:service .
+	docker build --target gpu -t cultivar:gpu .
+
+.PHONY: help install demo test test-slow test-all check format protos protos-check requirements image

@@ -1,0 +1,99 @@
+"""`cultivar architectures` and `cultivar describe`: the networks that can be trained."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cultivar.v1 import architecture_pb2, training_spec_pb2
+from cultivar_client.cli import figures, session
+from cultivar_client.cli.options import Address, Json, Token, read_enum
+from cultivar_client.cli.output import print_facts, print_json, print_table
+from cultivar_client.client import Client
+from cultivar_client.connection import DEFAULT_ADDRESS
+from cultivar_client.enums import enum_label
+
+MODE = training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"]
+STEM = training_spec_pb2.DESCRIPTOR.enum_types_by_name["Stem"]
+
+
+def architectures(address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """List the networks that can be trained."""
+
+    async def work(client: Client) -> int:
+        networks = await client.list_architectures()
+        if as_json:
+            print_json(architecture_pb2.ListArchitecturesResponse(architectures=networks))
+            return session.DONE
+        rows = [
+            (
+                network.name,
+                network.family,
+                figures.count(network.parameters),
+                network.default_input_size,
+                network.min_input_size,
+                ", ".join(network.weights) or "-",
+                ", ".join(enum_label(STEM, stem) for stem in network.stems) or "-",
+            )
+            for network in networks
+        ]
+        columns = ("name", "family", "parameters>", "input px>", "min px>", "weights", "stems")
+        print_table(columns, rows, empty="no architectures")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+def describe(
+    name: str,
+    mode: Annotated[str | None, typer.Option(help="Show what learns in this mode, such as head.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width of the input in pixels.")] = None,
+    stem: Annotated[str | None, typer.Option(help="First layers: imagenet or cifar.")] = None,
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Show a network's layers, its parameters, and what a mode trains."""
+    # Any: the generated enum types are ints at run time.
+    mode_number: Any = read_enum(MODE, mode, "--mode")
+    stem_number: Any = read_enum(STEM, stem, "--stem")
+
+    async def work(client: Client) -> int:
+        description = await client.describe_architecture(
+            name, mode=mode_number, num_classes=classes, input_size=size, stem=stem_number
+        )
+        if as_json:
+            print_json(description)
+        else:
+            _print_description(description)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+def _print_description(description: architecture_pb2.ArchitectureDescription) -> None:
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            "x".join(str(extent) for extent in layer.output_shape),
+            figures.count(layer.parameters),
+            "yes" if layer.trainable else "",
+            figures.count(layer.multiply_adds),
+        )
+        for layer in description.layers
+    ]
+    print_table(("layer", "kind", "output>", "parameters>", "learns", "multiply-adds>"), rows)
+    typer.echo()
+    print_facts(
+        [
+            ("architecture", f"{description.architecture.name}: {description.architecture.description}"),
+            ("mode", enum_label(MODE, description.mode)),
+            ("input", f"{description.input_size} x {description.input_size} px"),
+            ("classes", description.num_classes),
+            ("parameters", figures.count(description.parameters)),
+            ("that learn", figures.count(description.trainable_parameters)),
+            ("that stay", figures.count(description.frozen_parameters)),
+            ("multiply-adds", figures.count(description.multiply_adds)),
+        ]
+    )

@@ -1,0 +1,104 @@
+"""Numbers, times and figures of training as people read them."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cultivar.v1 import event_pb2, state_pb2
+from cultivar_client.enums import enum_label
+
+STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
+PHASE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingPhase"]
+
+
+def count(number: int) -> str:
+    """Returns a whole number with its thousands apart: `2 236 682`."""
+    return f"{number:,}".replace(",", " ")
+
+
+def size(size_bytes: int) -> str:
+    """Returns a size in the unit that keeps it short: `8.9 MB`."""
+    value, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a length of time: `12 s`, `3 min 20 s`, `1 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(time: Timestamp) -> str:
+    """Returns a time in UTC to the second, empty where it is not set."""
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S") if time.seconds else ""
+
+
+def state(number: int) -> str:
+    """Returns a job state's name: `running`."""
+    return enum_label(STATE, number)
+
+
+def phase(number: int) -> str:
+    """Returns a phase's name: `caching-features`; empty where there is none."""
+    return enum_label(PHASE, number) if number else ""
+
+
+def progress_line(progress: event_pb2.Progress) -> str:
+    """Returns how far a step is: `decoding  1 200/6 000 images  eta 4 s`."""
+    parts = [progress.stage]
+    if progress.unit == "bytes":
+        done, total, unit = size(progress.done), size(progress.total), ""
+    else:
+        done, total, unit = count(progress.done), count(progress.total), f" {progress.unit}" if progress.unit else ""
+    if progress.total:
+        parts.append(f"{done}/{total}{unit}")
+    elif progress.done:
+        parts.append(f"{done}{unit}")
+    if progress.HasField("eta_seconds"):
+        parts.append(f"eta {duration(progress.eta_seconds)}")
+    return "  ".join(parts)
+
+
+def epoch_line(epoch: event_pb2.EpochFinished) -> str:
+    """Returns an epoch's figures on one line, with `*` for the best so far."""
+    line = (
+        f"epoch {epoch.epoch:{len(str(epoch.epochs))}d}/{epoch.epochs}  lr {epoch.learning_rate:.3g}"
+        f"  loss {epoch.train_loss:.4f}  acc {epoch.train_accuracy:.4f}"
+        f"  val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_accuracy:.4f}  val_top5 {epoch.val_top5_accuracy:.4f}"
+        f"  {epoch.images_per_second:.0f} images/s  eta {duration(epoch.eta_seconds)}"
+    )
+    return line + ("  *" if epoch.best else "")
+
+
+def epoch_summary(epoch: event_pb2.EpochFinished) -> str:
+    """Returns an epoch's chief figures, short enough to stand beside a bar in 80 columns."""
+    return (
+        f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}  val_acc {epoch.val_accuracy:.4f}"
+        f"  eta {duration(epoch.eta_seconds)}"
+    )
+
+
+def metrics_line(metrics: event_pb2.SplitMetrics) -> str:
+    """Returns the exported graph's figures on one split."""
+    return (
+        f"{metrics.split}  loss {metrics.loss:.4f}  acc {metrics.accuracy:.4f}  top5 {metrics.top5_accuracy:.4f}"
+        f"  ({count(metrics.image_count)} images)"
+    )
+
+
+def accuracy_of(metrics: list[event_pb2.SplitMetrics], split: str) -> str:
+    """Returns the accuracy on one split, empty where it was not measured."""
+    return next((f"{one.accuracy:.4f}" for one in metrics if one.split == split), "")
+
+
+def export_line(export: event_pb2.ExportVerified) -> str:
+    """Returns how the exported graph compared with PyTorch."""
+    return (
+        f"export verified on {count(export.image_count)} images: largest probability difference"
+        f" {export.max_probability_difference:.1e}, {export.top1_differences} other classes, {size(export.file_bytes)}"
+    )

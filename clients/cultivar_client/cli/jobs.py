@@ -1,0 +1,177 @@
+"""`cultivar jobs`: shows training jobs, follows them and stops them."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cultivar.v1 import state_pb2, training_pb2, training_spec_pb2
+from cultivar_client.cli import figures, session
+from cultivar_client.cli.follow import follow, outcome
+from cultivar_client.cli.options import Address, Json, Token, read_enum
+from cultivar_client.cli.output import console, print_facts, print_json, print_table
+from cultivar_client.client import Client
+from cultivar_client.connection import DEFAULT_ADDRESS
+from cultivar_client.enums import enum_label
+
+app = typer.Typer(help="Show training jobs, follow them and stop them.", no_args_is_help=True)
+
+MODE = training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"]
+
+
+@app.command("list")
+def list_(
+    states: Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")] = None,
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    # Any: the generated enum types are ints at run time.
+    numbers: Any = [read_enum(figures.STATE, state, "--state") for state in states or []]
+
+    async def work(client: Client) -> int:
+        jobs = [job async for job in client.list_training_jobs(states=numbers)]
+        if as_json:
+            print_json(training_pb2.ListTrainingJobsResponse(training_jobs=jobs))
+            return session.DONE
+        rows = [
+            (
+                job.name,
+                " ".join(filter(None, (figures.state(job.state), figures.phase(job.phase)))),
+                job.recipe.dataset,
+                job.recipe.architecture,
+                enum_label(MODE, job.recipe.mode),
+                f"{job.latest_epoch.epoch}/{job.recipe.epochs}",
+                f"{job.best_epoch.val_accuracy:.4f}" if job.HasField("best_epoch") else "",
+                figures.moment(job.create_time),
+            )
+            for job in jobs
+        ]
+        columns = ("name", "state", "data set", "architecture", "mode", "epoch>", "best val_acc>", "created (UTC)")
+        print_table(columns, rows, empty="no jobs")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("show")
+def show(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Show a job: its recipe, latest and best epoch, figures, and why it failed."""
+
+    async def work(client: Client) -> int:
+        job = await client.get_training_job(name)
+        if as_json:
+            print_json(job)
+        else:
+            _print_job(job)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("watch")
+def watch(
+    name: str,
+    after: Annotated[int, typer.Option(help="Number of the last event already seen.")] = 0,
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a job to its end; exit code 0 when it succeeded."""
+
+    async def work(client: Client) -> int:
+        # Asked for first, so that a wrong name or address is told at once.
+        job = await client.get_training_job(name)
+        if not as_json:
+            return outcome(await follow(client, job, console(), after_event=after))
+        async for event in client.watch_training_job(job.name, after_event=after):
+            print_json(event, one_line=True)
+        return outcome(await client.get_training_job(job.name))
+
+    session.run(address, token, work)
+
+
+@app.command("cancel")
+def cancel(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Ask a job to stop."""
+
+    async def work(client: Client) -> int:
+        job = await client.cancel_training_job(name)
+        if as_json:
+            print_json(job)
+        else:
+            typer.echo(f"{job.name} {figures.state(job.state)}")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("logs")
+def logs(
+    name: str,
+    follow_: Annotated[bool, typer.Option("--follow", help="Go on until the job has ended.")] = False,
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Print the trainer's log."""
+
+    async def work(client: Client) -> int:
+        job = await client.get_training_job(name)
+        async for chunk in client.stream_logs(job.name, follow=follow_):
+            if as_json:
+                print_json(chunk, one_line=True)
+            else:
+                typer.echo(chunk.text, nl=False)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("delete")
+def delete(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Delete a finished job's record, log and checkpoints; its model version stays."""
+
+    async def work(client: Client) -> int:
+        await client.delete_training_job(name)
+        if as_json:
+            print_json({})
+        else:
+            typer.echo(f"deleted {name}")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+def _print_job(job: training_pb2.TrainingJob) -> None:
+    recipe = job.recipe
+    print_facts(
+        [
+            ("name", job.name),
+            ("state", figures.state(job.state)),
+            ("phase", figures.phase(job.phase)),
+            ("progress", figures.progress_line(job.progress)),
+            ("data set", recipe.dataset),
+            ("model", recipe.model),
+            ("architecture", recipe.architecture),
+            ("mode", enum_label(MODE, recipe.mode)),
+            ("weights", recipe.weights),
+            ("epochs", recipe.epochs),
+            ("batch size", recipe.batch_size),
+            ("learning rate", f"{recipe.optimizer.learning_rate:g}"),
+            ("device", recipe.execution.device),
+            ("attempt", job.attempt),
+            ("created", figures.moment(job.create_time)),
+            ("started", figures.moment(job.start_time)),
+            ("ended", figures.moment(job.end_time)),
+            *(("warning", warning) for warning in job.warnings),
+            ("latest", figures.epoch_line(job.latest_epoch) if job.HasField("latest_epoch") else ""),
+            ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),
+            ("export", figures.export_line(job.export_verified) if job.HasField("export_verified") else ""),
+            *(("metrics", figures.metrics_line(metrics)) for metrics in job.metrics),
+            ("version", job.model_version),
+            ("error", job.error.message),
+        ]
+    )
+    if job.state in (state_pb2.TRAINING_JOB_STATE_QUEUED, state_pb2.TRAINING_JOB_STATE_RUNNING):
+        typer.echo(f"\nfollow it with `cultivar jobs watch {job.name}`")

@@ -1,0 +1,47 @@
+"""Runs a command's work with an open client, and turns how it ended into an exit code."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import typer
+
+from cultivar_client.client import Client
+from cultivar_client.errors import CultivarError
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(address: str, token: str | None, work: Callable[[Client], Awaitable[int]]) -> None:
+    """Awaits `work` with a client of the service at `address` and exits with the code it returns."""
+
+    async def session() -> int:
+        async with Client(address, token=token) as client:
+            return await work(client)
+
+    try:
+        code = asyncio.run(session())
+    except CultivarError as error:
+        print_error(error)
+        code = FAILED
+    except OSError as error:
+        # Typer itself ends the command quietly when the reader of a pipe goes away.
+        if isinstance(error, BrokenPipeError):
+            raise
+        fail(str(error))
+        code = FAILED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def print_error(error: CultivarError) -> None:
+    """Prints an error and what it says of single fields to standard error."""
+    fail(error.message)
+    for field, description in error.field_violations:
+        typer.echo(f"  {field}: {description}", err=True)
+
+
+def fail(message: str) -> int:
+    """Prints `error: message` to standard error and returns the exit code for it."""
+    typer.echo(f"error: {message}", err=True)
+    return FAILED

@@ -1,0 +1,84 @@
+"""One connection to a service: deadlines, the token, pages, and errors turned into CultivarError."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from cultivar_client.channel import open_channel
+from cultivar_client.errors import error_from_rpc
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+Answer = TypeVar("Answer", bound=Message)
+
+
+class Connection:
+    """The channel, and the ways in which calls go over it."""
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, token: str | None = None, timeout_s: float = 30.0) -> None:
+        self.address = address
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._timeout_s = timeout_s
+        self._channel: grpc.aio.Channel | None = None
+        self._stubs: dict[type, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        # Opened here, not in the constructor: the channel belongs to the running event loop.
+        self._channel = open_channel(self.address)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the channel and ends what is still going on over it."""
+        channel, self._channel = self._channel, None
+        self._stubs.clear()
+        if channel is not None:
+            await channel.close()
+
+    # The generated stubs have no types, so the methods they give are Any and each call names its answer's type.
+
+    def _stub(self, stub: Callable[[grpc.aio.Channel], Any]) -> Any:
+        if self._channel is None:
+            raise RuntimeError("the client is not open: use `async with Client(...) as client`")
+        key: Any = stub
+        if key not in self._stubs:
+            self._stubs[key] = stub(self._channel)
+        return self._stubs[key]
+
+    async def _unary(
+        self, method: Any, request: Message, answer: type[Answer], timeout_s: float | None = None
+    ) -> Answer:
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            response = await method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error, self.address) from error
+        assert isinstance(response, answer)
+        return response
+
+    async def _stream(self, method: Any, request: Message, answer: type[Answer]) -> AsyncGenerator[Answer, None]:
+        call = method(request, metadata=self._metadata)
+        try:
+            async for message in call:
+                assert isinstance(message, answer)
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error, self.address) from error
+        finally:
+            call.cancel()
+
+    async def _pages(
+        self, method: Any, request: Any, answer: type[Message], resource: type[Answer], field: str
+    ) -> AsyncIterator[Answer]:
+        while True:
+            page: Any = await self._unary(method, request, answer)
+            for item in getattr(page, field):
+                assert isinstance(item, resource)
+                yield item
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

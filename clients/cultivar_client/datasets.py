@@ -1,0 +1,74 @@
+"""Calls about data sets."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf import empty_pb2
+
+from cultivar.v1 import dataset_pb2, dataset_pb2_grpc
+from cultivar_client.connection import Connection
+
+POLL_INTERVAL_S = 0.5
+
+
+class DatasetCalls(Connection):
+    """Imports data sets and tells what they hold."""
+
+    async def create_dataset(
+        self,
+        dataset_id: str,
+        *,
+        builtin: str | None = None,
+        folder: str | None = None,
+        class_names: str | None = None,
+        split_seed: int | None = None,
+        request_id: str | None = None,
+    ) -> dataset_pb2.Dataset:
+        """Starts an import from a built-in source or a folder and answers at once; follow it with wait_for_dataset.
+
+        `folder` and `class_names` are relative to the service's data sets root. Raises CultivarError.
+        """
+        source = dataset_pb2.DatasetSource(
+            builtin=builtin, folder=folder, class_names=class_names, split_seed=split_seed
+        )
+        request = dataset_pb2.CreateDatasetRequest(
+            dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
+        )
+        return await self._unary(self._datasets.CreateDataset, request, dataset_pb2.Dataset)
+
+    async def wait_for_dataset(
+        self, name: str, *, poll_interval_s: float = POLL_INTERVAL_S
+    ) -> AsyncIterator[dataset_pb2.Dataset]:
+        """Yields the import called `name` each time it is asked about; the last one is READY or FAILED.
+
+        Raises CultivarError.
+        """
+        while True:
+            dataset = await self.get_dataset(name)
+            yield dataset
+            if dataset.state != dataset_pb2.DATASET_STATE_IMPORTING:
+                return
+            await asyncio.sleep(poll_interval_s)
+
+    async def get_dataset(self, name: str) -> dataset_pb2.Dataset:
+        """Answers a version or an import; a bare name is its newest version. Raises CultivarError."""
+        request = dataset_pb2.GetDatasetRequest(name=name)
+        return await self._unary(self._datasets.GetDataset, request, dataset_pb2.Dataset)
+
+    def list_datasets(self, *, page_size: int = 0) -> AsyncIterator[dataset_pb2.Dataset]:
+        """Yields all versions, and imports that run or failed, newest first. Raises CultivarError."""
+        request = dataset_pb2.ListDatasetsRequest(page_size=page_size)
+        return self._pages(
+            self._datasets.ListDatasets, request, dataset_pb2.ListDatasetsResponse, dataset_pb2.Dataset, "datasets"
+        )
+
+    async def delete_dataset(self, name: str) -> None:
+        """Deletes a version or failed import. Raises CultivarError, for one where a job uses it."""
+        request = dataset_pb2.DeleteDatasetRequest(name=name)
+        await self._unary(self._datasets.DeleteDataset, request, empty_pb2.Empty)
+
+    @property
+    def _datasets(self) -> Any:
+        return self._stub(dataset_pb2_grpc.DatasetServiceStub)

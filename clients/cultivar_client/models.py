@@ -1,0 +1,133 @@
+"""Calls about models, their files, and classification."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import empty_pb2
+
+from cultivar.v1 import artifact_pb2, artifact_pb2_grpc, model_pb2, model_pb2_grpc, prediction_pb2, prediction_pb2_grpc
+from cultivar_client.connection import Connection
+from cultivar_client.download import path_inside, write_artifact
+from cultivar_client.resume import resumed
+
+
+class ModelCalls(Connection):
+    """Tells which models there are, fetches their files, and classifies with them."""
+
+    async def get_model(self, name: str) -> model_pb2.Model:
+        """Answers one model. Raises CultivarError."""
+        return await self._unary(self._models.GetModel, model_pb2.GetModelRequest(name=name), model_pb2.Model)
+
+    def list_models(self, *, page_size: int = 0) -> AsyncIterator[model_pb2.Model]:
+        """Yields all models, by name. Raises CultivarError."""
+        request = model_pb2.ListModelsRequest(page_size=page_size)
+        return self._pages(self._models.ListModels, request, model_pb2.ListModelsResponse, model_pb2.Model, "models")
+
+    async def delete_model(self, name: str) -> None:
+        """Deletes a model and all its versions. Raises CultivarError."""
+        await self._unary(self._models.DeleteModel, model_pb2.DeleteModelRequest(name=name), empty_pb2.Empty)
+
+    async def get_model_version(self, name: str) -> model_pb2.ModelVersion:
+        """Answers one version; a model's bare name is its live version. Raises CultivarError."""
+        request = model_pb2.GetModelVersionRequest(name=name)
+        return await self._unary(self._models.GetModelVersion, request, model_pb2.ModelVersion)
+
+    def list_model_versions(self, model: str, *, page_size: int = 0) -> AsyncIterator[model_pb2.ModelVersion]:
+        """Yields all versions of a model, newest first. Raises CultivarError."""
+        request = model_pb2.ListModelVersionsRequest(parent=model, page_size=page_size)
+        return self._pages(
+            self._models.ListModelVersions,
+            request,
+            model_pb2.ListModelVersionsResponse,
+            model_pb2.ModelVersion,
+            "model_versions",
+        )
+
+    async def promote_model_version(self, name: str) -> model_pb2.Model:
+        """Makes a READY version the live one. Raises CultivarError."""
+        request = model_pb2.PromoteModelVersionRequest(name=name)
+        return await self._unary(self._models.PromoteModelVersion, request, model_pb2.Model)
+
+    async def delete_model_version(self, name: str) -> None:
+        """Deletes a version that is not live. Raises CultivarError."""
+        request = model_pb2.DeleteModelVersionRequest(name=name)
+        await self._unary(self._models.DeleteModelVersion, request, empty_pb2.Empty)
+
+    async def list_artifacts(self, parent: str) -> artifact_pb2.ListArtifactsResponse:
+        """Answers the files of a job or model version, and the full name of that parent. Raises CultivarError."""
+        request = artifact_pb2.ListArtifactsRequest(parent=parent)
+        return await self._unary(self._artifacts.ListArtifacts, request, artifact_pb2.ListArtifactsResponse)
+
+    async def download_artifact(self, parent: str, path: str, directory: Path | str, *, sha256: str = "") -> Path:
+        """Writes one file of a job or model version below `directory` and returns where.
+
+        The file appears under its name only when all of it has arrived and, where `sha256` is given, has that digest.
+        Raises CultivarError: DATA_LOSS for a wrong digest or size, INVALID_ARGUMENT for a path that leads out of
+        `directory`; OSError where the file can't be written.
+        """
+        target = path_inside(Path(directory), path)
+
+        def open_stream(cursor: int) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
+            request = artifact_pb2.DownloadArtifactRequest(parent=parent, path=path, offset=cursor)
+            return self._stream(self._artifacts.DownloadArtifact, request, artifact_pb2.ArtifactChunk)
+
+        chunks = resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), 0)
+        async with aclosing(chunks):
+            await write_artifact(target, chunks, sha256)
+        return target
+
+    async def download_model(
+        self, name: str, directory: Path | str, *, progress: Callable[[artifact_pb2.Artifact], None] | None = None
+    ) -> list[Path]:
+        """Writes all files of a model version (of a model: its live one) below `directory` and returns where.
+
+        `progress` is called with each file before it is fetched. Raises as download_artifact does.
+        """
+        if "/" not in name.removeprefix("models/"):
+            name = (await self.get_model_version(name)).name
+        listing = await self.list_artifacts(name)
+        # Judge every path before the first file is written.
+        for artifact in listing.artifacts:
+            path_inside(Path(directory), artifact.path)
+        paths = []
+        for artifact in listing.artifacts:
+            if progress is not None:
+                progress(artifact)
+            # The listing's parent is a version, so the files belong together even if `live` moves meanwhile.
+            path = await self.download_artifact(
+                listing.parent or name, artifact.path, directory, sha256=artifact.sha256
+            )
+            paths.append(path)
+        return paths
+
+    async def predict(
+        self,
+        model: str,
+        images: Sequence[bytes],
+        *,
+        top_k: int | None = None,
+        all_probabilities: bool = False,
+        timeout_s: float | None = None,
+    ) -> prediction_pb2.PredictResponse:
+        """Classifies encoded images (JPEG, PNG, ...) in one request of at most 64 MiB; answers are in their order.
+
+        An image that can't be read gets an error of its own in the answer. Raises CultivarError.
+        """
+        request = prediction_pb2.PredictRequest(
+            model=model, images=images, top_k=top_k, all_probabilities=all_probabilities
+        )
+        return await self._unary(self._predictions.Predict, request, prediction_pb2.PredictResponse, timeout_s)
+
+    @property
+    def _models(self) -> Any:
+        return self._stub(model_pb2_grpc.ModelServiceStub)
+
+    @property
+    def _artifacts(self) -> Any:
+        return self._stub(artifact_pb2_grpc.ArtifactServiceStub)
+
+    @property
+    def _predictions(self) -> Any:
+        return self._stub(prediction_pb2_grpc.PredictionServiceStub)

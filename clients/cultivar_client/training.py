@@ -1,0 +1,126 @@
+"""Calls about training jobs and the networks they train."""
+
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf import empty_pb2
+
+from cultivar.v1 import architecture_pb2, event_pb2, state_pb2, training_pb2, training_pb2_grpc, training_spec_pb2
+from cultivar_client.connection import Connection
+from cultivar_client.resume import resumed
+from cultivar_client.spec import spec_from_mapping
+
+
+class TrainingCalls(Connection):
+    """Queues training jobs, follows them and stops them."""
+
+    async def create_training_job(
+        self,
+        spec: training_spec_pb2.TrainingSpec | Mapping[str, object],
+        *,
+        request_id: str | None = None,
+        validate_only: bool = False,
+    ) -> training_pb2.TrainingJob:
+        """Queues a job, or with validate_only answers its resolved recipe and warnings.
+
+        `spec` is a TrainingSpec, or a mapping of its field names with enum values such as `last-blocks`. A job that
+        was queued with the same `request_id` is answered again. Raises CultivarError, and SpecError for a mapping
+        with unknown fields or values.
+        """
+        if not isinstance(spec, training_spec_pb2.TrainingSpec):
+            spec = spec_from_mapping(spec)
+        request = training_pb2.CreateTrainingJobRequest(
+            spec=spec, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
+        )
+        return await self._unary(self._training.CreateTrainingJob, request, training_pb2.TrainingJob)
+
+    async def get_training_job(self, name: str) -> training_pb2.TrainingJob:
+        """Answers one job, by name or bare id. Raises CultivarError."""
+        request = training_pb2.GetTrainingJobRequest(name=name)
+        return await self._unary(self._training.GetTrainingJob, request, training_pb2.TrainingJob)
+
+    def list_training_jobs(
+        self, *, states: Sequence[state_pb2.TrainingJobState] = (), page_size: int = 0
+    ) -> AsyncIterator[training_pb2.TrainingJob]:
+        """Yields all jobs, newest first; with `states` only those in one of them. Raises CultivarError."""
+        request = training_pb2.ListTrainingJobsRequest(states=states, page_size=page_size)
+        return self._pages(
+            self._training.ListTrainingJobs,
+            request,
+            training_pb2.ListTrainingJobsResponse,
+            training_pb2.TrainingJob,
+            "training_jobs",
+        )
+
+    def watch_training_job(self, name: str, *, after_event: int = 0) -> AsyncIterator[event_pb2.JobEvent]:
+        """Yields a job's events after number `after_event`, without gaps or repeats, until the job has ended.
+
+        When the service goes away, waits up to 60 s for it to come back and goes on after the last event seen.
+        Raises CultivarError.
+        """
+
+        def open_stream(cursor: int) -> AsyncGenerator[event_pb2.JobEvent, None]:
+            request = training_pb2.WatchTrainingJobRequest(name=name, after_event=cursor)
+            return self._stream(self._training.WatchTrainingJob, request, event_pb2.JobEvent)
+
+        return resumed(open_stream, lambda event: event.number, after_event)
+
+    def stream_logs(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[training_pb2.LogChunk]:
+        """Yields a job's log from byte `offset` on; with `follow` until the job has ended.
+
+        When the service goes away, waits up to 60 s for it and goes on where it stopped. Raises CultivarError.
+        """
+
+        def open_stream(cursor: int) -> AsyncGenerator[training_pb2.LogChunk, None]:
+            request = training_pb2.StreamTrainingLogsRequest(name=name, offset=cursor, follow=follow)
+            return self._stream(self._training.StreamTrainingLogs, request, training_pb2.LogChunk)
+
+        return resumed(open_stream, lambda chunk: chunk.next_offset, offset)
+
+    async def cancel_training_job(self, name: str) -> training_pb2.TrainingJob:
+        """Asks a job to stop; repeating it changes nothing. Raises CultivarError."""
+        request = training_pb2.CancelTrainingJobRequest(name=name)
+        return await self._unary(self._training.CancelTrainingJob, request, training_pb2.TrainingJob)
+
+    async def delete_training_job(self, name: str) -> None:
+        """Deletes a finished job; its model version stays. Raises CultivarError."""
+        request = training_pb2.DeleteTrainingJobRequest(name=name)
+        await self._unary(self._training.DeleteTrainingJob, request, empty_pb2.Empty)
+
+    async def list_architectures(self) -> list[architecture_pb2.Architecture]:
+        """Answers all networks that can be asked for, by name. Raises CultivarError."""
+        response = await self._unary(
+            self._training.ListArchitectures,
+            architecture_pb2.ListArchitecturesRequest(),
+            architecture_pb2.ListArchitecturesResponse,
+        )
+        return list(response.architectures)
+
+    async def describe_architecture(
+        self,
+        name: str,
+        *,
+        mode: training_spec_pb2.FineTuningMode | None = None,
+        num_classes: int | None = None,
+        input_size: int | None = None,
+        stem: training_spec_pb2.Stem | None = None,
+    ) -> architecture_pb2.ArchitectureDescription:
+        """Answers a network's layers and what `mode` trains; `input_size` is in pixels. Raises CultivarError."""
+        request = architecture_pb2.DescribeArchitectureRequest(
+            name=name, mode=mode, num_classes=num_classes, input_size=input_size, stem=stem
+        )
+        return await self._unary(self._training.DescribeArchitecture, request, architecture_pb2.ArchitectureDescription)
+
+    async def describe_training_spec(self) -> list[training_pb2.TrainingSpecField]:
+        """Answers the table of TrainingSpec's fields. Raises CultivarError."""
+        response = await self._unary(
+            self._training.DescribeTrainingSpec,
+            training_pb2.DescribeTrainingSpecRequest(),
+            training_pb2.DescribeTrainingSpecResponse,
+        )
+        return list(response.fields)
+
+    @property
+    def _training(self) -> Any:
+        return self._stub(training_pb2_grpc.TrainingServiceStub)

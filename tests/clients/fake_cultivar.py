@@ -1,0 +1,182 @@
+"""A small Cultivar service in the test's process: it answers from lists that tests fill."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from cultivar.v1 import (
+    artifact_pb2,
+    artifact_pb2_grpc,
+    dataset_pb2,
+    dataset_pb2_grpc,
+    event_pb2,
+    model_pb2,
+    model_pb2_grpc,
+    prediction_pb2,
+    prediction_pb2_grpc,
+    state_pb2,
+    training_pb2,
+    training_pb2_grpc,
+)
+
+VERSION = "models/flowers/versions/3"
+
+
+def refuse(context, code, message, reason, violations=()):
+    """Ends a call with a rich status, as the service does."""
+    details = [any_pb2.Any(), any_pb2.Any()]
+    details[0].Pack(error_details_pb2.ErrorInfo(reason=reason, domain="cultivar", metadata={"limit": "4"}))
+    fields = [error_details_pb2.BadRequest.FieldViolation(field=field, description=text) for field, text in violations]
+    details[1].Pack(error_details_pb2.BadRequest(field_violations=fields))
+    context.abort_with_status(rpc_status.to_status(status_pb2.Status(code=code, message=message, details=details)))
+
+
+class FakeCultivar(
+    training_pb2_grpc.TrainingServiceServicer,
+    dataset_pb2_grpc.DatasetServiceServicer,
+    model_pb2_grpc.ModelServiceServicer,
+    artifact_pb2_grpc.ArtifactServiceServicer,
+    prediction_pb2_grpc.PredictionServiceServicer,
+):
+    def __init__(self):
+        self.address = ""
+        self.metadata = {}
+        self.requests = []
+        self.unavailable_answers = 0
+        self.job = training_pb2.TrainingJob(name="trainingJobs/1", state=state_pb2.TRAINING_JOB_STATE_SUCCEEDED)
+        self.events = []
+        self.break_after = None
+        self.imports = []
+        self.models = ["flowers"]
+        self.files = {"model.onnx": b"onnx", "golden/0.jpg": b"jpeg"}
+        self.wrong_digests = False
+
+    def _note(self, request, context):
+        self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
+        if self.unavailable_answers:
+            self.unavailable_answers -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
+
+    def CreateTrainingJob(self, request, context):
+        self._note(request, context)
+        if request.spec.architecture == "resnet19":
+            message = "the spec has 1 mistake"
+            violations = [("spec.architecture", "resnet19 is unknown: choose resnet18")]
+            refuse(context, code_pb2.INVALID_ARGUMENT, message, "INVALID_SPEC", violations)
+        return self.job
+
+    def GetTrainingJob(self, request, context):
+        self._note(request, context)
+        if request.name != self.job.name:
+            refuse(context, code_pb2.NOT_FOUND, f"no job {request.name}", "JOB_NOT_FOUND")
+        return self.job
+
+    def ListTrainingJobs(self, request, context):
+        self._note(request, context)
+        page = int(request.page_token or 0)
+        jobs = [training_pb2.TrainingJob(name=f"trainingJobs/{page * 2 + index}") for index in (0, 1)]
+        return training_pb2.ListTrainingJobsResponse(
+            training_jobs=jobs, next_page_token=str(page + 1) if page < 2 else ""
+        )
+
+    def DeleteTrainingJob(self, request, context):
+        self._note(request, context)
+        return empty_pb2.Empty()
+
+    def WatchTrainingJob(self, request, context):
+        self._note(request, context)
+        for event in self.events[request.after_event :]:
+            yield event
+            if event.number == self.break_after:
+                self.break_after = None
+                context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
+
+    def CreateDataset(self, request, context):
+        self._note(request, context)
+        return dataset_pb2.Dataset(name="datasets/flowers/imports/1", state=dataset_pb2.DATASET_STATE_IMPORTING)
+
+    def GetDataset(self, request, context):
+        self._note(request, context)
+        return self.imports.pop(0)
+
+    def ListModels(self, request, context):
+        return model_pb2.ListModelsResponse(models=[model_pb2.Model(name=f"models/{name}") for name in self.models])
+
+    def GetModelVersion(self, request, context):
+        return model_pb2.ModelVersion(name=VERSION, state=model_pb2.MODEL_VERSION_STATE_READY, live=True)
+
+    def ListArtifacts(self, request, context):
+        files = [
+            artifact_pb2.Artifact(
+                path=path,
+                size_bytes=len(data),
+                sha256="0" * 64 if self.wrong_digests else hashlib.sha256(data).hexdigest(),
+            )
+            for path, data in self.files.items()
+        ]
+        return artifact_pb2.ListArtifactsResponse(parent=VERSION, artifacts=files)
+
+    def DownloadArtifact(self, request, context):
+        self._note(request, context)
+        data = self.files[request.path]
+        for offset in range(request.offset, len(data), 2):
+            if offset == self.break_after:
+                self.break_after = None
+                context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
+            yield artifact_pb2.ArtifactChunk(offset=offset, data=data[offset : offset + 2], size_bytes=len(data))
+
+    def Predict(self, request, context):
+        self._note(request, context)
+        results = []
+        for image in request.images:
+            result = prediction_pb2.ImageResult()
+            if image == b"broken":
+                result.error.message = "no image"
+            else:
+                result.classification.classes.add(class_id="n1", display_name="rose", probability=0.75)
+            results.append(result)
+        return prediction_pb2.PredictResponse(model_version=VERSION, results=results)
+
+
+@contextmanager
+def serving(fake: FakeCultivar) -> Iterator[FakeCultivar]:
+    """Serves `fake` on a free port while the block runs."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+    training_pb2_grpc.add_TrainingServiceServicer_to_server(fake, server)
+    dataset_pb2_grpc.add_DatasetServiceServicer_to_server(fake, server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
+    artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(fake, server)
+    prediction_pb2_grpc.add_PredictionServiceServicer_to_server(fake, server)
+    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield fake
+    finally:
+        stopped: threading.Event = server.stop(0)
+        stopped.wait()
+
+
+def epoch(number: int, *, best: bool = False) -> event_pb2.JobEvent:
+    """Returns event `number`: the end of epoch `number` of 20."""
+    finished = event_pb2.EpochFinished(
+        epoch=number,
+        epochs=20,
+        learning_rate=0.00098,
+        train_loss=0.4312,
+        train_accuracy=0.8711,
+        val_loss=0.392,
+        val_accuracy=0.8802,
+        val_top5_accuracy=0.971,
+        images_per_second=612,
+        eta_seconds=12,
+        best=best,
+    )
+    return event_pb2.JobEvent(number=number, epoch_finished=finished)

@@ -1,0 +1,119 @@
+"""The client against a small service: pages, retries, resumed streams, errors."""
+
+import asyncio
+
+import pytest
+from fake_cultivar import FakeCultivar, epoch, serving
+
+from cultivar.v1 import dataset_pb2
+from cultivar_client import Client, CultivarError
+
+
+@pytest.fixture
+def fake():
+    with serving(FakeCultivar()) as fake:
+        yield fake
+
+
+def call(fake, work, **options):
+    async def session():
+        async with Client(fake.address, **options) as client:
+            return await work(client)
+
+    return asyncio.run(session())
+
+
+async def collect(items):
+    return [item async for item in items]
+
+
+def test_a_list_goes_through_all_pages(fake):
+    jobs = call(fake, lambda client: collect(client.list_training_jobs()))
+
+    assert [job.name for job in jobs] == [f"trainingJobs/{number}" for number in range(6)]
+    assert [request.page_token for request in fake.requests] == ["", "1", "2"]
+
+
+def test_the_token_goes_with_every_call(fake):
+    call(fake, lambda client: client.get_training_job("trainingJobs/1"), token="secret")
+
+    assert fake.metadata["authorization"] == "Bearer secret"
+
+
+def test_a_create_is_repeated_with_the_same_request_id(fake):
+    fake.unavailable_answers = 1
+
+    call(fake, lambda client: client.create_training_job({"mode": "head"}))
+
+    assert len(fake.requests) == 2
+    assert fake.requests[0].request_id == fake.requests[1].request_id != ""
+
+
+def test_a_large_prediction_is_repeated_too(fake):
+    fake.unavailable_answers = 1
+
+    call(fake, lambda client: client.predict("flowers", [bytes(1_000_000)]))
+
+    assert len(fake.requests) == 2
+
+
+def test_a_delete_is_not_repeated(fake):
+    fake.unavailable_answers = 1
+
+    with pytest.raises(CultivarError) as caught:
+        call(fake, lambda client: client.delete_training_job("trainingJobs/1"))
+
+    assert caught.value.code == "UNAVAILABLE"
+    assert len(fake.requests) == 1
+
+
+def test_an_error_carries_what_the_service_said(fake):
+    with pytest.raises(CultivarError) as caught:
+        call(fake, lambda client: client.create_training_job({"architecture": "resnet19"}))
+
+    error = caught.value
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_SPEC")
+    assert error.message == "the spec has 1 mistake"
+    assert error.field_violations == [("spec.architecture", "resnet19 is unknown: choose resnet18")]
+    assert error.metadata == {"limit": "4"}
+    assert error.__cause__.details() == "the spec has 1 mistake"
+
+
+def test_an_unreachable_service_is_named_with_the_way_to_start_it(fake):
+    fake.address = "127.0.0.1:1"
+
+    with pytest.raises(CultivarError, match=r"no service answers at 127.0.0.1:1 .* `cultivar-service`"):
+        call(fake, lambda client: client.delete_training_job("1"))
+
+
+def test_a_closed_client_says_how_to_open_it():
+    with pytest.raises(RuntimeError, match="async with Client"):
+        asyncio.run(Client().get_model("flowers"))
+
+
+def test_watching_goes_on_after_the_last_event_seen(fake):
+    fake.events = [epoch(number) for number in range(1, 6)]
+    fake.break_after = 3
+
+    events = call(fake, lambda client: collect(client.watch_training_job("trainingJobs/1")))
+
+    assert [event.number for event in events] == [1, 2, 3, 4, 5]
+    assert [request.after_event for request in fake.requests] == [0, 3]
+
+
+def test_watching_can_start_after_an_event(fake):
+    fake.events = [epoch(number) for number in range(1, 6)]
+
+    events = call(fake, lambda client: collect(client.watch_training_job("trainingJobs/1", after_event=3)))
+
+    assert [event.number for event in events] == [4, 5]
+
+
+def test_waiting_for_a_data_set_ends_when_it_is_ready(fake):
+    ready = dataset_pb2.Dataset(name="datasets/flowers/versions/1", state=dataset_pb2.DATASET_STATE_READY)
+    fake.imports = [dataset_pb2.Dataset(state=dataset_pb2.DATASET_STATE_IMPORTING), ready]
+
+    seen = call(fake, lambda client: collect(client.wait_for_dataset("x", poll_interval_s=0.01)))
+
+    assert seen[-1] == ready
+    assert len(seen) == 2

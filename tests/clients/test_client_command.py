@@ -1,0 +1,271 @@
+"""The `cultivar` command: what it prints, and its exit codes."""
+
+import csv
+import io
+import json
+
+import pytest
+import typer
+from fake_cultivar import VERSION, FakeCultivar, epoch, serving
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cultivar.v1 import dataset_pb2, event_pb2, state_pb2
+from cultivar_client.cli import app, session
+from cultivar_client.cli.follow import JobView
+
+TRAIN = ("train", "--dataset", "flowers", "--architecture", "resnet18", "--mode", "head")
+
+
+@pytest.fixture
+def fake():
+    with serving(FakeCultivar()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def cultivar(fake):
+    def run(*arguments):
+        return CliRunner().invoke(app, [*map(str, arguments), "--address", fake.address])
+
+    return run
+
+
+def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fake, cultivar):
+    prepared = event_pb2.DataPrepared(sample_shape=[3, 224, 224], splits=[{"split": "train", "image_count": 1200}])
+    published = event_pb2.VersionPublished(model_version=VERSION, live=True, reason="first version")
+    fake.job.warnings.append("few images")
+    fake.events = [
+        event_pb2.JobEvent(number=1, data_prepared=prepared),
+        event_pb2.JobEvent(number=2, warning="few images"),
+        epoch(3, best=True),
+        event_pb2.JobEvent(number=4, version_published=published),
+    ]
+
+    result = cultivar(*TRAIN)
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "job trainingJobs/1",
+        "warning: few images",
+        "data  train 1 200 images  sample 3 x 224 x 224  (0 s)",
+        "epoch  3/20  lr 0.00098  loss 0.4312  acc 0.8711  val_loss 0.3920  val_acc 0.8802  val_top5 0.9710"
+        "  612 images/s  eta 12 s  *",
+        f"published {VERSION} (live: first version)",
+    ]
+
+
+def test_a_terminal_of_80_columns_gets_one_bar_with_loss_accuracy_and_eta():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None)
+
+    with JobView(console) as view:
+        view.show(epoch(3))
+
+    last_line = screen.getvalue().rpartition("\r")[2]
+    assert "epoch 3/20  loss 0.4312  val_acc 0.8802  eta 12 s ━" in last_line
+
+
+def test_an_interrupted_command_exits_with_130(fake):
+    async def work(client):
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as caught:
+        session.run(fake.address, None, work)
+
+    assert caught.value.exit_code == 130
+
+
+def test_options_override_the_recipe_and_settings_override_options(fake, cultivar, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"dataset": "flowers", "architecture": "lenet5", "mode": "scratch", "epochs": 1}')
+
+    result = cultivar("train", "-f", recipe, "--epochs", 2, "--set", "batch_size=8", "--detach")
+
+    spec = fake.requests[0].spec
+    assert (result.exit_code, result.stdout) == (0, "trainingJobs/1\n")
+    assert (spec.architecture, spec.epochs, spec.batch_size) == ("lenet5", 2, 8)
+
+
+def test_training_with_json_prints_the_final_job_alone(fake, cultivar):
+    fake.events = [epoch(1)]
+
+    result = cultivar(*TRAIN, "--json")
+
+    assert json.loads(result.stdout)["state"] == "TRAINING_JOB_STATE_SUCCEEDED"
+
+
+def test_a_failed_job_exits_with_1_and_says_why(fake, cultivar):
+    fake.job.state = state_pb2.TRAINING_JOB_STATE_FAILED
+    fake.job.error.message = "loss is not finite"
+
+    result = cultivar(*TRAIN)
+
+    assert result.exit_code == 1
+    assert result.stderr == "error: trainingJobs/1 failed: loss is not finite\n"
+
+
+def test_a_refused_spec_prints_each_violation(cultivar):
+    result = cultivar("train", "--dataset", "flowers", "--architecture", "resnet19", "--mode", "head")
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: the spec has 1 mistake\n  spec.architecture: resnet19 is unknown: choose resnet18\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--mode", "head"), "--dataset, --architecture missing"),
+        ((*TRAIN, "--mode", "heads"), "'heads' is none of scratch, full, head, last-blocks, gradual"),
+        ((*TRAIN, "--set", "learning_rate=1"), "did you mean optimizer.learning_rate"),
+        ((*TRAIN, "--epochs", "many"), "'--epochs'"),
+        ((*TRAIN, "-f", "missing.yaml"), "missing.yaml can't be read"),
+        (("jobs", "list", "--state", "done"), "'done' is none of queued, running"),
+        (("describe", "resnet18", "--stem", "big"), "'big' is none of imagenet, cifar"),
+        (("datasets", "create", "flowers"), "exactly one of --builtin and --folder"),
+        (("datasets", "create", "f", "--builtin", "cifar10", "--class-names", "x"), "--class-names needs --folder"),
+        (("predict", "missing.jpg"), "missing.jpg does not exist"),
+        (("models", "download", "flowers"), "-o"),
+    ],
+)
+def test_a_local_mistake_exits_with_2_and_names_the_remedy(cultivar, arguments, message):
+    result = cultivar(*arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_no_service_exits_with_1_and_says_how_to_start_one():
+    result = CliRunner().invoke(app, ["jobs", "delete", "1", "--address", "127.0.0.1:1"])
+
+    assert result.exit_code == 1
+    assert "error: no service answers at 127.0.0.1:1" in result.stderr
+    assert "`cultivar-service`" in result.stderr
+
+
+def test_the_address_and_token_may_come_from_the_environment(fake):
+    environment = {"CULTIVAR_ADDRESS": fake.address, "CULTIVAR_TOKEN": "secret"}
+
+    result = CliRunner().invoke(app, ["jobs", "show", "trainingJobs/1"], env=environment)
+
+    assert result.exit_code == 0
+    assert fake.metadata["authorization"] == "Bearer secret"
+
+
+def test_jobs_list_prints_json_alone(cultivar):
+    result = cultivar("jobs", "list", "--json")
+
+    assert [job["name"] for job in json.loads(result.stdout)["trainingJobs"]][-1] == "trainingJobs/5"
+
+
+def test_watching_with_json_prints_one_event_a_line(fake, cultivar):
+    fake.events = [epoch(1), epoch(2)]
+
+    result = cultivar("jobs", "watch", "trainingJobs/1", "--after", 1, "--json")
+
+    assert [json.loads(line)["number"] for line in result.stdout.splitlines()] == ["2"]
+
+
+def test_watching_an_unknown_job_exits_with_1(cultivar):
+    result = cultivar("jobs", "watch", "trainingJobs/9")
+
+    assert (result.exit_code, result.stderr) == (1, "error: no job trainingJobs/9\n")
+
+
+def test_a_ready_data_set_is_shown_with_its_counts(fake, cultivar):
+    ready = dataset_pb2.Dataset(
+        name="datasets/flowers/versions/1",
+        state=dataset_pb2.DATASET_STATE_READY,
+        classes=[{"id": "rose", "display_name": "Rose [red]"}],
+        splits=[{"split": dataset_pb2.SPLIT_TRAIN, "image_count": 70, "class_counts": [70]}],
+    )
+    fake.imports = [ready]
+
+    result = cultivar("datasets", "create", "flowers", "--builtin", "procedural-flowers")
+
+    assert result.exit_code == 0
+    assert "datasets/flowers/versions/1" in result.stdout
+    assert ["rose", "Rose", "[red]", "70"] in [line.split() for line in result.stdout.splitlines()]
+
+
+def test_a_failed_import_exits_with_1(fake, cultivar):
+    failed = dataset_pb2.Dataset(state=dataset_pb2.DATASET_STATE_FAILED, error={"message": "no images in x"})
+    fake.imports = [failed]
+
+    result = cultivar("datasets", "create", "flowers", "--folder", "x")
+
+    assert (result.exit_code, result.stderr) == (1, "error: no images in x\n")
+
+
+def test_a_model_is_downloaded_into_a_folder(cultivar, tmp_path):
+    result = cultivar("models", "download", "flowers", "-o", tmp_path)
+
+    assert result.exit_code == 0
+    assert (tmp_path / "golden" / "0.jpg").read_bytes() == b"jpeg"
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"fine")
+    (tmp_path / "b.jpg").write_bytes(b"broken")
+    return tmp_path
+
+
+def test_predicting_prints_each_images_classes(cultivar, pictures):
+    result = cultivar("predict", pictures / "a.jpg")
+
+    assert (result.exit_code, result.stdout) == (0, f"{pictures / 'a.jpg'}  rose 0.7500\n")
+
+
+def test_one_failed_image_exits_with_1_and_the_others_are_answered(cultivar, pictures):
+    result = cultivar("predict", pictures, "--csv")
+
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert result.exit_code == 1
+    assert [(row["rank"], row["class_id"], row["error"]) for row in rows] == [("1", "n1", ""), ("", "", "no image")]
+
+
+def test_predictions_as_json_name_the_version_and_each_path(cultivar, pictures):
+    answer = json.loads(cultivar("predict", pictures, "--json").stdout)
+
+    assert answer["modelVersion"] == VERSION
+    assert answer["results"][0]["path"] == str(pictures / "a.jpg")
+    assert answer["results"][0]["classification"]["classes"][0]["classId"] == "n1"
+    assert answer["results"][1]["error"]["message"] == "no image"
+
+
+def test_an_image_too_large_for_a_request_does_not_harm_the_others(cultivar, pictures, tmp_path):
+    with open(tmp_path / "c.jpg", "wb") as file:
+        file.truncate(65 * 1024 * 1024)
+
+    result = cultivar("predict", pictures / "c.jpg", pictures / "a.jpg")
+
+    assert result.exit_code == 1
+    assert "rose 0.7500" in result.stdout
+    assert "fit a request" in result.stderr
+
+
+def test_predicting_needs_a_model_where_there_are_several(fake, cultivar, pictures):
+    fake.models = ["flowers", "cars"]
+
+    result = cultivar("predict", pictures)
+
+    assert result.exit_code == 2
+    assert "choose one of flowers, cars" in result.stderr
+
+
+def test_predicting_without_any_model_exits_with_1(fake, cultivar, pictures):
+    fake.models = []
+
+    result = cultivar("predict", pictures)
+
+    assert result.exit_code == 1
+    assert "no model yet" in result.stderr
+
+
+def test_a_folder_without_images_exits_with_1(cultivar, tmp_path):
+    result = cultivar("predict", tmp_path)
+
+    assert (result.exit_code, result.stderr) == (1, f"error: no images in {tmp_path}\n")
