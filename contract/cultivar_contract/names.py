@@ -32,6 +32,7 @@ def inside(root: Path, relative: str) -> Path:
         path = (root / relative).resolve()
     except (ValueError, OSError, RuntimeError) as error:  # NUL bytes, over-long names, link loops
         raise OutsideFolder(f"{relative!r} is no usable path") from error
-    if "\0" in relative or not path.is_relative_to(root.resolve()):
+    too_long = any(len(part.encode()) > 255 for part in Path(relative).parts)
+    if "\0" in relative or too_long or not path.is_relative_to(root.resolve()):
         raise OutsideFolder(f"{relative!r} leads outside the folder")
     return path

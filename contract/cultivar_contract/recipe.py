@@ -161,6 +161,8 @@ def _check_weights(resolution: Resolution, architecture: Architecture, weight_fi
             violations.append(
                 Violation(field="weights", message=f"{recipe.weights!r} contradicts mode scratch: leave it out")
             )
+    elif recipe.mode not in (pb.FINE_TUNING_MODE_FULL, pb.FINE_TUNING_MODE_HEAD):
+        return  # the mode itself is refused
     elif not recipe.weights:
         mode = enum_value_name(pb.TrainingSpec.DESCRIPTOR.fields_by_name["mode"], recipe.mode)
         violations.append(Violation(field="weights", message=f"is required by mode {mode}: {remedy}"))
@@ -199,7 +201,7 @@ def _check_training(resolution: Resolution, architecture: Architecture) -> None:
         violations.append(
             Violation(field="optimizer.nesterov", message="needs momentum: set it to false or momentum above 0")
         )
-    if recipe.schedule.warmup_epochs > recipe.epochs:
+    if recipe.epochs >= 1 and recipe.schedule.warmup_epochs > recipe.epochs:
         violations.append(
             Violation(
                 field="schedule.warmup_epochs",

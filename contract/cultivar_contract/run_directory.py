@@ -207,6 +207,12 @@ class EventWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
 
+    def __enter__(self) -> "EventWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
     def write(self, event: event_pb2.JobEvent) -> None:
         """Stamp an event with the time and append it."""
         event.time.GetCurrentTime()

@@ -35,9 +35,9 @@ def main() -> int:
 
 
 def _run(task: str, run: RunDirectory, attempt: int, request: dict[str, Any]) -> Result:
-    journal = Journal(run.events(attempt))
     try:
-        value = _perform(task, run, request, journal)
+        with Journal(run.events(attempt)) as journal:
+            value = _perform(task, run, request, journal)
         return Result(attempt=attempt, outcome="SUCCEEDED", value=value)
     except Cancelled:
         logger.info("cancelled")

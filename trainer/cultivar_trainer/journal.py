@@ -24,6 +24,12 @@ class Journal:
         self._stage_start = 0.0
         self._last_progress = 0.0
 
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.__exit__(*exception)
+
     def phase(self, phase: state_pb2.TrainingPhase) -> None:
         """Say which phase begins."""
         logger.info("phase %s", state_pb2.TrainingPhase.Name(phase).removeprefix("TRAINING_PHASE_").lower())

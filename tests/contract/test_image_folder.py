@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from cultivar_contract.image_folder import UnusableFolder, images, scan
+
+
+def make(root: Path, *files: str) -> Path:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"")
+    return root
+
+
+def test_class_folders_alone_have_no_splits(tmp_path: Path) -> None:
+    layout = scan(make(tmp_path, "b/1.jpg", "a/1.jpg", ".ipynb_checkpoints/1.jpg", "readme.txt"))
+
+    assert layout.splits == ()
+    assert layout.class_ids == ("a", "b")
+
+
+def test_split_folders_are_found_under_their_usual_names(tmp_path: Path) -> None:
+    layout = scan(make(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "valid/a/1.jpg", "test/b/1.jpg"))
+
+    assert layout.splits == ("train", "val", "test")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("a/1.jpg",), "1 class folder"),
+        (("1.jpg",), "0 class folder"),
+        (("train/a/1.jpg",), "train has 1 class folder"),
+        (("val/a/1.jpg", "test/b/1.jpg"), "no train folder"),
+        (("train/a/1.jpg", "train/b/1.jpg", "val/c/1.jpg"), "val has classes that train has not: c"),
+        (("train/a/1.jpg", "train/b/1.jpg", "extra/a/1.jpg"), "beside its split folders it has extra"),
+        (("train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"), "two folders for the split val"),
+    ],
+)
+def test_a_folder_that_can_not_become_a_data_set_is_refused(
+    tmp_path: Path, files: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UnusableFolder, match=message):
+        scan(make(tmp_path, *files))
+
+
+def test_a_link_to_a_class_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = make(tmp_path / "elsewhere", "1.jpg")
+    root = make(tmp_path / "root", "a/1.jpg", "b/1.jpg")
+    (root / "c").symlink_to(elsewhere)
+
+    assert scan(root).class_ids == ("a", "b")
+
+
+def test_only_files_that_look_like_images_are_taken(tmp_path: Path) -> None:
+    make(tmp_path, "2.JPG", "sub/1.png", ".hidden.jpg", "notes.txt", ".thumbs/3.jpg")
+
+    assert [path.relative_to(tmp_path).as_posix() for path in images(tmp_path)] == ["2.JPG", "sub/1.png"]

@@ -1,0 +1,179 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
+
+from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_contract.recipe import DatasetFacts, resolve
+from cultivar_contract.spec_fields import FIELDS
+
+FLOWERS = DatasetFacts(
+    name="datasets/flowers/versions/2",
+    class_ids=("rose", "tulip", "lily"),
+    counts={"train": (50, 40, 30), "val": (5, 4, 3)},
+)
+
+
+def spec(**changes: Any) -> pb.TrainingSpec:
+    fields = {"dataset": "flowers", "architecture": "resnet18", "mode": "FINE_TUNING_MODE_SCRATCH", **changes}
+    return json_format.ParseDict(fields, pb.TrainingSpec())
+
+
+def violations(request: pb.TrainingSpec, facts: DatasetFacts | None = FLOWERS) -> dict[str, str]:
+    resolution = resolve(request, facts, {"flowers.pth"})
+    return {one.field: one.message for one in (*resolution.violations, *resolution.unbuilt)}
+
+
+def leaves(message: Descriptor, prefix: str = "") -> Iterator[str]:
+    for field in message.fields:
+        if field.message_type is not None:
+            yield from leaves(field.message_type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def test_the_table_has_every_field_of_the_spec_once() -> None:
+    assert sorted(row.path for row in FIELDS) == sorted(leaves(pb.TrainingSpec.DESCRIPTOR))
+
+
+OTHER_VALUES = {
+    "dataset": "datasets/flowers/versions/2",
+    "architecture": "squeezenet1_0",
+    "optimizer.kind": pb.OPTIMIZER_KIND_SGD,
+    "schedule.kind": pb.SCHEDULE_KIND_STEP,
+    "data.max_train_images": 3,
+    "model": "blossoms",
+    "weights": "flowers.pth",
+    "mode": pb.FINE_TUNING_MODE_FULL,
+    "network.stem": pb.STEM_CIFAR,
+    "network.head_dropout": 0.1,
+    "input.size": 64,
+    "data.classes": ["rose", "lily"],
+    "optimizer.nesterov": False,
+    "execution.device": "cpu",
+    "optimizer.learning_rate": 0.5,
+    "optimizer.momentum": 0.5,
+    "optimizer.weight_decay": 0.5,
+    "schedule.warmup_epochs": 2.5,
+    "schedule.step_epochs": 3,
+    "schedule.step_factor": 0.5,
+    "epochs": 7,
+    "batch_size": 8,
+}
+
+
+@pytest.mark.parametrize("row", FIELDS, ids=lambda row: row.path)
+def test_a_field_changes_the_recipe_or_is_refused_at_its_path(row: Any) -> None:
+    request = spec(architecture="mobilenet_v2", mode="FINE_TUNING_MODE_FULL", weights="IMAGENET1K_V1")
+    if row.path == "network.stem":
+        request = spec()
+    before = resolve(request, FLOWERS, {"flowers.pth"})
+    value = OTHER_VALUES.get(row.path)
+    if value is None:
+        enum = row.descriptor.enum_type
+        value = enum.values[-1].number if enum else {"int": 1, "float": 0.25}[row.to_message().type]
+    if row.path == "mode":
+        value = pb.FINE_TUNING_MODE_HEAD
+
+    if row.descriptor.is_repeated:
+        row.get(request).extend(value)
+    else:
+        row.set(request, value)
+    after = resolve(request, FLOWERS, {"flowers.pth"})
+
+    refused = row.path in {one.field for one in after.unbuilt}
+    changed = row.path == "dataset" or row.get(after.recipe) != row.get(before.recipe)
+    assert refused != (changed and not after.unbuilt)
+    assert refused or not after.violations
+
+
+def test_defaults_fill_everything_that_a_client_leaves_out() -> None:
+    resolution = resolve(spec(), FLOWERS, set())
+
+    recipe = resolution.recipe
+    assert not resolution.violations
+    assert recipe.dataset == "datasets/flowers/versions/2"
+    assert recipe.model == "flowers"
+    assert recipe.input.size == 224
+    assert recipe.epochs == 20
+    assert recipe.optimizer.learning_rate == 1e-3
+    assert recipe.schedule.warmup_epochs == 4
+    assert resolution.warnings == ["The data set has no test images: there will be no test metrics."]
+
+
+def test_a_recipe_resolves_to_itself() -> None:
+    once = resolve(spec(), FLOWERS, set()).recipe
+
+    assert resolve(once, FLOWERS, set()).recipe == once
+
+
+def test_the_order_in_which_classes_are_named_does_not_matter() -> None:
+    one = resolve(spec(data={"classes": ["lily", "rose"]}), FLOWERS, set()).recipe
+    other = resolve(spec(data={"classes": ["rose", "lily"]}), FLOWERS, set()).recipe
+
+    assert one == other
+    assert list(one.data.classes) == ["rose", "lily"]
+
+
+def test_all_violations_are_named_at_once_with_value_and_remedy() -> None:
+    found = violations(
+        spec(
+            architecture="mobilenet_v2",
+            mode="FINE_TUNING_MODE_HEAD",
+            weights="../secret.pth",
+            epochs=-3,
+            batchSize=0,
+            input={"size": 16, "channels": 1},
+            optimizer={"learningRate": "NaN"},
+            data={"classes": ["rose", "weed"]},
+            execution={"device": "tpu"},
+        )
+    )
+
+    assert set(found) == {
+        "weights",
+        "epochs",
+        "batch_size",
+        "input.size",
+        "input.channels",
+        "optimizer.learning_rate",
+        "data.classes",
+        "execution.device",
+    }
+    assert found["epochs"] == "-3 is out of range: use 1 to 10000"
+    assert "16 is below the 32 px that mobilenet_v2 needs" in found["input.size"]
+    assert "weed" in found["data.classes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"architecture": "resnet19"}, "architecture"),
+        ({"mode": 0}, "mode"),
+        ({"mode": 17}, "mode"),
+        ({"mode": "FINE_TUNING_MODE_GRADUAL"}, "mode"),
+        ({"mode": "FINE_TUNING_MODE_FULL"}, "weights"),
+        ({"weights": "flowers.pth"}, "weights"),
+        ({"mode": "FINE_TUNING_MODE_FULL", "weights": "missing.pth"}, "weights"),
+        ({"model": "Not A Name"}, "model"),
+        ({"architecture": "lenet5", "network": {"stem": "STEM_CIFAR"}}, "network.stem"),
+        ({"network": {"headDropout": 0.5}}, "network.head_dropout"),
+        ({"batchSize": 1}, "batch_size"),
+        ({"epochs": 2, "schedule": {"warmupEpochs": 3}}, "schedule.warmup_epochs"),
+        ({"augmentation": {"paddedCrop": 4, "resizedCrop": 0.5}}, "augmentation.resized_crop"),
+        ({"augmentation": {"hue": 0.6}}, "augmentation.hue"),
+        ({"data": {"maxTrainImages": 2}}, "data.max_train_images"),
+        ({"data": {"classes": ["rose"]}}, "data.classes"),
+        ({"execution": {"memoryLimitBytes": 1}}, "execution.memory_limit_bytes"),
+    ],
+)
+def test_a_contradiction_is_refused_at_its_field(changes: dict[str, Any], field: str) -> None:
+    assert list(violations(spec(**changes))) == [field]
+
+
+def test_a_data_set_without_validation_images_is_refused() -> None:
+    facts = DatasetFacts(name="datasets/x/versions/1", class_ids=("a", "b"), counts={"train": (5, 5)})
+
+    assert violations(spec(), facts) == {"dataset": "datasets/x/versions/1 has no val images: import some"}
