@@ -1,7 +1,7 @@
 """Draws flowers of five invented species that differ in the number and the shape of their petals alone.
 
-Colours, sizes, positions, light and backgrounds come from the same distributions for every species, and petals cover the
-same area whatever their number, so that colours alone say next to nothing about the species.
+Colours, sizes, positions, light and backgrounds come from the same distributions for every species, and the petals
+cover the same area whatever their number, so that colours alone say next to nothing about the species.
 """
 
 import colorsys
@@ -19,8 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Floats = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
-Placement = Callable[[Floats], list[float]]
-"""Takes corners in units of a flower's radius to the pixels of the canvas, as x, y, x, y and so on."""
+Placement = Callable[[Floats], list[float]]  # from corners in units of a flower's radius to pixels x, y, x, y, ...
 
 IMAGE_SIZE = 96
 """Width and height of an image in pixels."""
@@ -28,16 +27,14 @@ IMAGE_SIZE = 96
 IMAGES_PER_SPECIES: Mapping[str, int] = {"train": 160, "val": 40, "test": 40}
 """How many images of each species a split holds by default."""
 
-JPEG_QUALITY = 92
-
-# Polygons are drawn this many times larger and scaled down, which smooths their edges.
+_JPEG_QUALITY = 92
 _SUPERSAMPLING = 3
-
+_CANVAS_SIZE = IMAGE_SIZE * _SUPERSAMPLING  # flowers are drawn larger and scaled down, which smooths their edges
+_CIRCLE = np.array([(math.cos(angle), math.sin(angle)) for angle in np.linspace(0, math.tau, 36, endpoint=False)])
 # Lengths of a flower are in units of its radius, from the centre to a petal's tip.
 _PETAL_BASE = 0.14
 _PETALS_AREA = 1.5
 _DISC_RADIUS = (0.19, 0.25)
-_TURN = np.linspace(0, math.tau, 36, endpoint=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +61,7 @@ class Species:
 
 SPECIES: tuple[Species, ...] = (
     Species(id="moon-trillet", display_name="Moon Trillet", petals=3, shape=PetalShape(base=0.6, tip=0.45)),
-    Species(
-        id="heartwing-cress", display_name="Heartwing Cress", petals=4, shape=PetalShape(base=1.0, tip=0.33, notch=0.22)
-    ),
+    Species(id="heartwing", display_name="Heartwing", petals=4, shape=PetalShape(base=1.0, tip=0.33, notch=0.22)),
     Species(id="steeple-star", display_name="Steeple Star", petals=5, shape=PetalShape(base=0.75, tip=1.0)),
     Species(id="lancewheel", display_name="Lancewheel", petals=8, shape=PetalShape(base=1.2, tip=1.2)),
     Species(id="threadray-daisy", display_name="Threadray Daisy", petals=13, shape=PetalShape(base=0.5, tip=0.3)),
@@ -74,7 +69,7 @@ SPECIES: tuple[Species, ...] = (
 
 
 def draw(species: Species, *, seed: int) -> bytes:
-    """Returns one flower as a JPEG file of IMAGE_SIZE x IMAGE_SIZE pixels, the same for the same species and seed."""
+    """Returns a JPEG file of IMAGE_SIZE x IMAGE_SIZE pixels, the same for the same species and seed (0 or more)."""
     rng = np.random.default_rng((seed, zlib.crc32(species.id.encode())))
     hue, saturation, value = _petal_colour(rng)
     flower = _flower(species, (hue, saturation, value), rng)
@@ -82,7 +77,7 @@ def draw(species: Species, *, seed: int) -> bytes:
     scene = _with_shadow(ground, flower, rng)
     scene.paste(flower, mask=flower.getchannel("A"))
     file = io.BytesIO()
-    _lit(scene, rng).save(file, format="JPEG", quality=JPEG_QUALITY)
+    _lit(scene, rng).save(file, format="JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
 
 
@@ -116,13 +111,11 @@ def petal_outline(species: Species) -> Floats:
 
 def _flower(species: Species, petal_colour: tuple[float, float, float], rng: np.random.Generator) -> Image.Image:
     """Returns the flower alone, on a transparent ground."""
-    size = IMAGE_SIZE * _SUPERSAMPLING
-    radius = size * rng.uniform(0.35, 0.44)
-    place = _placement(radius, rng)
+    place = _placement(_CANVAS_SIZE * rng.uniform(0.35, 0.44), rng)
     hue, saturation, value = petal_colour
     tip_tint = rng.uniform(-0.18, 0.18)
     # The transparent ground has the petals' colour, so that scaling down leaves no dark fringe.
-    image = Image.new("RGBA", (size, size), (*_rgb(hue, saturation, value), 0))
+    image = Image.new("RGBA", (_CANVAS_SIZE, _CANVAS_SIZE), (*_rgb(hue, saturation, value), 0))
     canvas = ImageDraw.Draw(image)
     outline = petal_outline(species)
     turn = rng.uniform(0, math.tau)
@@ -144,35 +137,32 @@ def _draw_disc(canvas: ImageDraw.ImageDraw, place: Placement, rng: np.random.Gen
     """Draws the centre of a flower: a disc, lighter in the middle, with florets on it."""
     radius = rng.uniform(*_DISC_RADIUS)
     hue, saturation, value = rng.uniform(0.06, 0.17), rng.uniform(0.6, 0.95), rng.uniform(0.35, 0.95)
-    circle = np.column_stack((np.cos(_TURN), np.sin(_TURN)))
     for part in (1.0, 0.85, 0.6, 0.35):
-        canvas.polygon(place(circle * radius * part), fill=(*_rgb(hue, saturation, value * (1.1 - 0.35 * part)), 255))
+        canvas.polygon(place(_CIRCLE * radius * part), fill=(*_rgb(hue, saturation, value * (1.1 - 0.35 * part)), 255))
     for _ in range(24):
-        spot = radius * 0.92 * math.sqrt(rng.uniform()) * circle[rng.integers(len(circle))]
+        spot = radius * 0.92 * math.sqrt(rng.uniform()) * rng.choice(_CIRCLE)
         colour = _rgb(hue, saturation, value * rng.uniform(0.6, 1.35))
-        canvas.polygon(place(spot + circle[::6] * 0.026), fill=(*colour, 255))
+        canvas.polygon(place(spot + _CIRCLE[::6] * 0.026), fill=(*colour, 255))
 
 
 def _placement(radius: float, rng: np.random.Generator) -> Placement:
     """Returns what takes a flower's corners to the canvas: tilted away a little, and near the middle."""
-    size = IMAGE_SIZE * _SUPERSAMPLING
     axis = _rotation(rng.uniform(0, math.tau))
     tilt = axis @ np.diag((1, rng.uniform(0.82, 1))) @ axis.T
-    room = size / 2 - radius
-    centre = size / 2 + rng.uniform(-room, room, 2) * 0.9
+    room = _CANVAS_SIZE / 2 - radius
+    centre = _CANVAS_SIZE / 2 + rng.uniform(-room, room, 2) * 0.9
     return lambda points: (centre + radius * points @ tilt).ravel().tolist()
 
 
 def _background(rng: np.random.Generator) -> Image.Image:
     """Returns a meadow or bare earth, out of focus."""
-    size = IMAGE_SIZE
     hue = rng.choice((rng.uniform(0.2, 0.36), rng.uniform(0.05, 0.11)))
     saturation, value = rng.uniform(0.3, 0.65), rng.uniform(0.18, 0.38)
-    ground = Image.new("RGB", (size, size), _rgb(hue, saturation, value))
+    ground = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), _rgb(hue, saturation, value))
     canvas = ImageDraw.Draw(ground)
     for _ in range(36):
-        foot = rng.uniform(-0.1, 1.1, 2) * size
-        tip = foot + rng.normal(0, 0.16, 2) * size
+        foot = rng.uniform(-0.1, 1.1, 2) * IMAGE_SIZE
+        tip = foot + rng.normal(0, 0.16, 2) * IMAGE_SIZE
         colour = _rgb(hue + rng.normal(0, 0.025), saturation * rng.uniform(0.7, 1.3), value * rng.uniform(0.45, 1.6))
         canvas.line((*foot, *tip), fill=colour, width=int(rng.integers(2, 8)))
     return ground.filter(ImageFilter.GaussianBlur(rng.uniform(1.6, 3.2)))

@@ -72,6 +72,12 @@ class Pack:
         self._file = (folder / _IMAGES).open("wb")
         self._offset = 0
 
+    def __enter__(self) -> "Pack":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
     def add(self, encoded: bytes) -> int:
         """Append an image and return the byte at which it starts."""
         start = self._offset

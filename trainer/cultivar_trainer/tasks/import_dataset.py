@@ -60,33 +60,33 @@ def import_source(source: Source, target: Path, split_seed: int, journal: Journa
     Raises:
         TaskFailed: EMPTY_SPLIT, EMPTY_CLASS or TOO_FEW_IMAGES.
     """
-    pack = version.Pack(target)
-    kept: list[tuple[SourceImage, str, int, int]] = []
-    rejected: list[dataset_pb2.RejectedFile] = []
-    for done, checked in enumerate(_check_all(source.images), start=1):
-        if checked.rejection:
-            rejected.append(dataset_pb2.RejectedFile(path=checked.image.path, reason=checked.rejection))
-            journal.warning(f"rejected {checked.image.path}: {checked.rejection}")
-        else:
-            kept.append((checked.image, checked.sha256, pack.add(checked.encoded), len(checked.encoded)))
-        journal.progress("importing", done, len(source.images), "images")
-    _check_splits(source, [image for image, *_ in kept], rejected)
-    splits, protocol = _splits(source, [(image, sha256) for image, sha256, *_ in kept], split_seed)
-    positions = {class_id: label for label, class_id in enumerate(source.classes)}
-    samples = [
-        Sample(
-            path=image.path,
-            label=positions[image.class_id],
-            split=split,
-            sha256=sha256,
-            offset=offset,
-            size=size,
-        )
-        for (image, sha256, offset, size), split in zip(kept, splits, strict=True)
-    ]
-    samples = list(version.in_label_order(samples))
-    classes = [DatasetClass(id=class_id, display_name=name) for class_id, name in source.classes.items()]
-    digest = pack.finish(classes, samples, protocol)
+    with version.Pack(target) as pack:
+        kept: list[tuple[SourceImage, str, int, int]] = []
+        rejected: list[dataset_pb2.RejectedFile] = []
+        for done, checked in enumerate(_check_all(source.images), start=1):
+            if checked.rejection:
+                rejected.append(dataset_pb2.RejectedFile(path=checked.image.path, reason=checked.rejection))
+                journal.warning(f"rejected {checked.image.path}: {checked.rejection}")
+            else:
+                kept.append((checked.image, checked.sha256, pack.add(checked.encoded), len(checked.encoded)))
+            journal.progress("importing", done, len(source.images), "images")
+        _check_splits(source, [image for image, *_ in kept], rejected)
+        splits, protocol = _splits(source, [(image, sha256) for image, sha256, *_ in kept], split_seed)
+        positions = {class_id: label for label, class_id in enumerate(source.classes)}
+        samples = [
+            Sample(
+                path=image.path,
+                label=positions[image.class_id],
+                split=split,
+                sha256=sha256,
+                offset=offset,
+                size=size,
+            )
+            for (image, sha256, offset, size), split in zip(kept, splits, strict=True)
+        ]
+        samples = list(version.in_label_order(samples))
+        classes = [DatasetClass(id=class_id, display_name=name) for class_id, name in source.classes.items()]
+        digest = pack.finish(classes, samples, protocol)
     return dataset_pb2.Dataset(
         digest=digest,
         classes=[dataset_pb2.DatasetClass(id=one.id, display_name=one.display_name) for one in classes],

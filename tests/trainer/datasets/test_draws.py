@@ -1,0 +1,44 @@
+from collections import Counter
+
+from cultivar_trainer.datasets.draws import draw_fraction, draw_limited
+
+KEYS = [f"{i:064x}" for i in range(120)]
+LABELS = [0] * 60 + [1] * 40 + [2] * 20
+
+
+def counts(positions: object) -> list[int]:
+    found = Counter(LABELS[position] for position in positions)  # type: ignore[attr-defined]
+    return [found[label] for label in range(3)]
+
+
+def test_a_fraction_is_drawn_from_each_class_at_least_one() -> None:
+    assert counts(draw_fraction(KEYS, LABELS, 0.1, seed=0)) == [6, 4, 2]
+    assert counts(draw_fraction(KEYS, LABELS, 0.001, seed=0)) == [1, 1, 1]
+
+
+def test_a_draw_depends_on_keys_and_seed_not_on_their_order() -> None:
+    drawn = {KEYS[position] for position in draw_fraction(KEYS, LABELS, 0.2, seed=1)}
+    backwards = draw_fraction(KEYS[::-1], LABELS[::-1], 0.2, seed=1)
+
+    assert {KEYS[::-1][position] for position in backwards} == drawn
+    assert {KEYS[position] for position in draw_fraction(KEYS, LABELS, 0.2, seed=2)} != drawn
+
+
+def test_limits_hold_per_class_and_in_all() -> None:
+    assert counts(draw_limited(KEYS, LABELS, total=0, per_class=25, seed=0)) == [25, 25, 20]
+    assert counts(draw_limited(KEYS, LABELS, total=60, per_class=0, seed=0)) == [30, 20, 10]
+    assert counts(draw_limited(KEYS, LABELS, total=5, per_class=0, seed=0)) == [2, 2, 1]
+    assert counts(draw_limited(KEYS, LABELS, total=3, per_class=0, seed=0)) == [1, 1, 1]
+    assert counts(draw_limited(KEYS, LABELS, total=0, per_class=0, seed=0)) == [60, 40, 20]
+
+
+def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
+    small = draw_limited(KEYS, LABELS, total=0, per_class=5, seed=3)
+    large = draw_limited(KEYS, LABELS, total=0, per_class=10, seed=3)
+
+    assert set(small) < set(large)
+
+
+def test_totals_are_met_exactly_for_every_size() -> None:
+    for total in range(1, 121):
+        assert len(draw_limited(KEYS, LABELS, total=total, per_class=0, seed=0)) == total

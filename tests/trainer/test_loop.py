@@ -1,0 +1,125 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_trainer import execution, finetuning
+from cultivar_trainer.batches import CachedFeatures
+from cultivar_trainer.checkpoint import Checkpoints
+from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.journal import Journal
+from cultivar_trainer.loop import Epoch, History, epoch_batches, fit, is_better
+from cultivar_trainer.networks.builders import build
+from cultivar_trainer.networks.network import Network
+
+Resolved = Callable[..., pb.TrainingSpec]
+CPU = torch.device("cpu")
+
+
+def blobs(count: int, seed: int) -> CachedFeatures:
+    """Features of five classes around five centres."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 5
+    centres = torch.eye(5, 84) * 8
+    return CachedFeatures(
+        features=centres[labels] + torch.randn(count, 84, generator=generator), labels=labels, device=CPU
+    )
+
+
+def train(recipe: pb.TrainingSpec, folder: Path) -> tuple[Network, History]:
+    network = build(recipe, 5, None).network
+    finetuning.freeze(network, pb.FINE_TUNING_MODE_HEAD)
+    with Journal(folder / "events.jsonl") as journal:
+        history = fit(
+            network,
+            forward=network.classify,
+            train=blobs(101, 0),
+            validation=blobs(50, 1),
+            recipe=recipe,
+            plan=execution.plan(recipe),
+            checkpoints=Checkpoints(folder / "checkpoint"),
+            journal=journal,
+        )
+    return network, history
+
+
+def figures(epoch: int, **values: float) -> Epoch:
+    names = [name for name in Epoch.__slots__ if name != "epoch"]
+    return Epoch(epoch=epoch, **{name: values.get(name, 0) for name in names})  # type: ignore[arg-type]
+
+
+def test_a_separable_problem_is_learnt_and_every_epoch_is_told(resolved: Resolved, tmp_path: Path) -> None:
+    _, history = train(resolved(epochs=4, batchSize=10, optimizer={"learningRate": 0.05}), tmp_path)
+
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [one["epochFinished"]["epoch"] for one in events] == [1, 2, 3, 4]
+    assert history.best.val_accuracy > 0.95
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss
+    assert [one.step for one in history.epochs] == [10, 20, 30, 40]  # the 101st image joins the tenth batch
+
+
+def test_one_seed_gives_one_result_and_another_seed_another(resolved: Resolved, tmp_path: Path) -> None:
+    weights = [
+        train(resolved(epochs=2, seed=seed), tmp_path / str(number))[0].head.weight
+        for number, seed in enumerate((3, 3, 4))
+        if not (tmp_path / str(number)).mkdir()
+    ]
+
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_best_epochs_weights_are_left_in_the_network(resolved: Resolved, tmp_path: Path) -> None:
+    recipe = resolved(epochs=5, optimizer={"kind": "OPTIMIZER_KIND_SGD", "learningRate": 3.0})
+
+    network, history = train(recipe, tmp_path)
+
+    best = torch.load(tmp_path / "checkpoint" / "best.pt", weights_only=True)
+    last = torch.load(tmp_path / "checkpoint" / "last.pt", weights_only=True)
+    assert best["epoch"] == history.best_epoch
+    assert torch.equal(best["tensors"]["head.weight"], network.head.weight)
+    assert last["epoch"] == 5
+    assert set(last) == {"epoch", "step", "tensors", "optimizer", "history", "best_epoch", "plan"}
+    assert (tmp_path / "checkpoint" / "previous.pt").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_job_with_step_rate_and_advice(resolved: Resolved, tmp_path: Path) -> None:
+    recipe = resolved(
+        epochs=2, optimizer={"kind": "OPTIMIZER_KIND_SGD", "learningRate": 1e6, "weightDecay": 1000}, batchSize=5
+    )
+
+    with pytest.raises(TaskFailed, match=r"at update \d+, learning rate .*smaller optimizer\.learning_rate") as caught:
+        train(recipe, tmp_path)
+
+    assert caught.value.reason == "LOSS_NOT_FINITE"
+
+
+@pytest.mark.parametrize(
+    ("metric", "better"),
+    [
+        (pb.SELECTION_METRIC_LOSS, {"val_loss": -0.1}),
+        (pb.SELECTION_METRIC_TOP1, {"val_accuracy": 0.1}),
+        (pb.SELECTION_METRIC_TOP5, {"val_top5_accuracy": 0.1}),
+    ],
+)
+def test_epochs_are_compared_by_the_metric_asked_for_and_ties_go_to_the_earliest(
+    metric: pb.SelectionMetric, better: dict[str, Any]
+) -> None:
+    first = figures(1)
+
+    assert is_better(figures(2, **better), first, metric)
+    assert not is_better(figures(2), first, metric)
+
+
+def test_batches_hold_every_image_once_and_never_one_alone(resolved: Resolved) -> None:
+    recipe = resolved(batchSize=10)
+
+    batches = epoch_batches(101, recipe, epoch=0)
+
+    assert [len(batch) for batch in batches] == [10] * 9 + [11]
+    assert torch.equal(torch.cat(batches).sort().values, torch.arange(101))
+    assert not torch.equal(torch.cat(batches), torch.cat(epoch_batches(101, recipe, epoch=1)))
