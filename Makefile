@@ -21,7 +21,7 @@ help: ## List the commands.
 install: .venv/.installed ## Make .venv with everything a checkout needs.
 
 demo: install ## Start the service, train on images it draws, classify one, show the metrics.
-	@$(BIN)/python tests/end_to_end/demo.py
+	@$(BIN)/python scripts/demo.py
 
 test: install ## Run the tests (under 5 minutes on 2 cores).
 	@$(BIN)/python -m pytest

@@ -1,0 +1,1 @@
+"""The gRPC service: queues training, follows trainers, publishes models, answers predictions. Never imports torch."""

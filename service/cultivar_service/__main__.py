@@ -1,0 +1,110 @@
+"""Runs the service: `cultivar-service`. Reads flags and environment; flags win."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cultivar_service.config import Address, Config
+from cultivar_service.errors import StartupRefused
+
+logger = logging.getLogger("cultivar_service")
+
+
+def main() -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    # Before ONNX Runtime is imported, here and in trainers: its wheel reports usage to its makers otherwise.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = read_config(sys.argv[1:], os.environ)
+    except ValueError as error:
+        print(f"cultivar-service: {error}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(serve(config))
+    except StartupRefused as error:
+        print(f"cultivar-service: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except Exception:  # The last place that can say it: a traceback in the log and a status for the supervisor.
+        logger.exception("the service ended by an internal error")
+        sys.exit(1)
+
+
+def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
+    """Read flags over environment over defaults.
+
+    Raises:
+        ValueError: a value can't be used.
+    """
+    flags = _parser().parse_args(arguments)
+
+    def setting(name: str, default: str) -> str:
+        flag: str | None = getattr(flags, name)
+        return flag if flag is not None else environment.get(f"CULTIVAR_{name.upper()}") or default
+
+    data_dir = Path(setting("data_dir", "cultivar-data")).absolute()
+    return Config(
+        data_dir=data_dir,
+        weights_dir=Path(setting("weights_dir", str(data_dir / "weights"))).absolute(),
+        datasets_root=Path(setting("datasets_root", str(data_dir / "sources"))).absolute(),
+        grpc_address=Address.parse(setting("grpc_address", "127.0.0.1:50051")),
+        metrics_address=Address.parse(setting("metrics_address", "127.0.0.1:9464")),
+        insecure=_boolean(setting("insecure", "false")),
+    )
+
+
+async def serve(config: Config) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    from cultivar_service.server import Service  # after the environment is set: it imports ONNX Runtime
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    service = Service(config)
+    try:
+        await service.start()
+        await stop.wait()
+    finally:
+        await service.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cultivar-service",
+        description="Fine-tunes image classifiers and serves them over gRPC.",
+        epilog="Every flag can be set in the environment instead: --data-dir as CULTIVAR_DATA_DIR, and so on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="what the service keeps (default: ./cultivar-data)")
+    parser.add_argument("--grpc-address", metavar="HOST:PORT", help="default: 127.0.0.1:50051; port 0: any free one")
+    parser.add_argument(
+        "--metrics-address", metavar="HOST:PORT", help="/metrics and /healthz (default: 127.0.0.1:9464)"
+    )
+    parser.add_argument("--weights-dir", metavar="DIR", help="pretrained weight files (default: DATA_DIR/weights)")
+    parser.add_argument(
+        "--datasets-root", metavar="DIR", help="folders that data sets are imported from (default: DATA_DIR/sources)"
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_const",
+        const="true",
+        help="let gRPC listen, without TLS and tokens, where other machines can connect",
+    )
+    return parser
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes"):
+        return True
+    if text.lower() in ("false", "0", "no"):
+        return False
+    raise ValueError(f"CULTIVAR_INSECURE {text!r}: use true or false")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""ArtifactService: lists and sends the files that jobs and model versions leave."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cultivar.v1 import artifact_pb2
+from cultivar_contract import files, package
+from cultivar_contract.names import OutsideFolder, inside
+from cultivar_contract.package import DamagedPackage
+from cultivar_contract.violations import Violation
+from cultivar_service.api.caller import Caller
+from cultivar_service.api.fields import check_not_negative
+from cultivar_service.catalog import jobs, models
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.references import job_not_found, model_not_found, parse_job
+from cultivar_service.config import Config
+from cultivar_service.errors import FailedPrecondition, NotFound, OutOfRange, required
+from cultivar_service.serving.resolver import Resolver
+
+_CHUNK_BYTES = 1 << 20
+_JOB_FILES = ("plan.json", "history.json", "curves.svg", "attempts/*/trainer.log", "attempts/*/events.jsonl")
+"""What a job shows of its run directory; requests, locks and checkpoints are the trainer's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    name: str
+    folder: Path
+    digests: dict[str, str] | None
+    """sha256 of each file, for model versions."""
+
+
+class ArtifactApi:
+    """Answers ArtifactService."""
+
+    def __init__(self, config: Config, catalog: Catalog, resolver: Resolver) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._resolver = resolver
+
+    async def list_artifacts(
+        self, request: artifact_pb2.ListArtifactsRequest, _: Caller
+    ) -> artifact_pb2.ListArtifactsResponse:
+        """Answer the files of a job or a model version."""
+        parent = await self._parent(request.parent)
+        artifacts = await asyncio.to_thread(_list, parent)
+        return artifact_pb2.ListArtifactsResponse(parent=parent.name, artifacts=artifacts)
+
+    async def download_artifact(
+        self, request: artifact_pb2.DownloadArtifactRequest, _: Caller
+    ) -> AsyncIterator[artifact_pb2.ArtifactChunk]:
+        """Answer a file from a byte on, in pieces."""
+        offset = check_not_negative(request.offset, "offset")
+        parent = await self._parent(request.parent)
+        required(request.path, "path")
+        descriptor = await asyncio.to_thread(_open, parent, request.path)
+        try:
+            size = os.fstat(descriptor).st_size
+            if offset > size:
+                message = f"{offset} is behind the file's end: it has {size} bytes"
+                raise OutOfRange([Violation(field="offset", message=message)])
+            first = True
+            while first or offset < size:
+                data = await asyncio.to_thread(os.pread, descriptor, min(_CHUNK_BYTES, size - offset), offset)
+                if not data and not first:
+                    return  # cut short meanwhile; the client sees it by the size
+                yield artifact_pb2.ArtifactChunk(offset=offset, data=data, size_bytes=size if first else 0)
+                offset, first = offset + len(data), False
+        finally:
+            os.close(descriptor)
+
+    async def _parent(self, text: str) -> _Parent:
+        if required(text, "parent").startswith("trainingJobs/"):
+            job_id = parse_job(text, "parent")
+            job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))
+            if job is None:
+                raise job_not_found(text, "parent")
+            return _Parent(job.name, self._config.runs / job_id, None)
+        model, version = await self._resolver.resolve(text, "parent")
+        found = await self._catalog.read(lambda connection: models.get_version(connection, model, version))
+        if found is None:
+            raise model_not_found(text, "parent")
+        folder = self._config.models / model / str(version)
+        try:
+            opened = await asyncio.to_thread(package.open_package, folder)
+        except DamagedPackage as error:
+            raise FailedPrecondition(f"{found.name}: {error}", reason="PACKAGE_DAMAGED") from error
+        return _Parent(found.name, folder, dict(opened.manifest.get("files", {})))
+
+
+def _list(parent: _Parent) -> list[artifact_pb2.Artifact]:
+    artifacts = []
+    for name in _names(parent):
+        try:
+            path = inside(parent.folder, name)
+            size = path.stat().st_size
+        except (OutsideFolder, OSError):  # named by a damaged manifest, or gone meanwhile
+            continue
+        digest = (parent.digests or {}).get(name, "")
+        if parent.digests is not None and not digest:
+            digest = files.sha256_file(path)
+        artifacts.append(artifact_pb2.Artifact(path=name, size_bytes=size, sha256=digest))
+    return artifacts
+
+
+def _names(parent: _Parent) -> list[str]:
+    if parent.digests is not None:
+        return sorted([*parent.digests, package.MANIFEST])
+    found = (path for pattern in _JOB_FILES for path in parent.folder.glob(pattern) if path.is_file())
+    return sorted(str(path.relative_to(parent.folder)) for path in found)
+
+
+def _open(parent: _Parent, name: str) -> int:
+    missing = NotFound("artifact", name, field="path", remedy=f"use one that ListArtifacts shows for {parent.name}")
+    if name not in _names(parent):
+        raise missing
+    try:
+        return os.open(inside(parent.folder, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (OutsideFolder, OSError) as error:
+        raise missing from error

@@ -1,0 +1,126 @@
+"""DatasetService: imports data sets and tells what they hold."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from google.protobuf.empty_pb2 import Empty
+
+from cultivar.v1 import dataset_pb2
+from cultivar_contract import image_folder
+from cultivar_contract.image_folder import UnusableFolder
+from cultivar_contract.names import NAME_RULE, OutsideFolder, inside, is_name
+from cultivar_contract.violations import Violation
+from cultivar_service.api.caller import Caller
+from cultivar_service.api.fields import check_request_id
+from cultivar_service.catalog import datasets
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.paging import PageRequest
+from cultivar_service.catalog.references import dataset_not_found, parse_dataset
+from cultivar_service.errors import InvalidRequest, shown
+from cultivar_service.training.imports import Imports
+
+BUILTINS = ("cifar10", "flowers102", "procedural-flowers")
+_MAX_CLASS_NAMES_BYTES = 4 << 20
+
+
+class DatasetApi:
+    """Answers DatasetService."""
+
+    def __init__(self, catalog: Catalog, imports: Imports, datasets_root: Path) -> None:
+        self._catalog = catalog
+        self._imports = imports
+        self._root = datasets_root
+
+    async def create_dataset(self, request: dataset_pb2.CreateDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
+        """Check what can be checked now and begin an import."""
+        request_id = check_request_id(request.request_id)
+        violations = []
+        if not request.dataset_id:
+            violations.append(Violation(field="dataset_id", message=f"is required: {NAME_RULE}"))
+        elif not is_name(request.dataset_id):
+            message = f"{shown(request.dataset_id)} can't be a name: {NAME_RULE}"
+            violations.append(Violation(field="dataset_id", message=message))
+        violations += await asyncio.to_thread(_check_source, request.source, self._root)
+        if violations:
+            raise InvalidRequest(violations)
+        return await self._imports.create(request.dataset_id, request.source, request_id)
+
+    async def get_dataset(self, request: dataset_pb2.GetDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
+        """Answer one data set."""
+        reference = parse_dataset(request.name)
+        found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
+        if found is None:
+            raise dataset_not_found(request.name)
+        return found
+
+    async def list_datasets(
+        self, request: dataset_pb2.ListDatasetsRequest, _: Caller
+    ) -> dataset_pb2.ListDatasetsResponse:
+        """Answer a page of data sets."""
+        wanted = PageRequest.parse(request.page_size, request.page_token, "datasets")
+        page = await self._catalog.read(lambda connection: datasets.page(connection, wanted))
+        return dataset_pb2.ListDatasetsResponse(datasets=page.items, next_page_token=page.next_token)
+
+    async def delete_dataset(self, request: dataset_pb2.DeleteDatasetRequest, _: Caller) -> Empty:
+        """Delete a version or a failed import."""
+        if parse_dataset(request.name).is_bare:
+            raise InvalidRequest.at("name", f"{request.name!r} names no version: use datasets/NAME/versions/N")
+        await self._imports.delete(request.name)
+        return Empty()
+
+
+def _check_source(source: dataset_pb2.DatasetSource, root: Path) -> list[Violation]:
+    """Tell what is wrong with a source. Reads folders, so it blocks."""
+    kind = source.WhichOneof("source")
+    violations = []
+    if kind is None:
+        violations.append(Violation(field="source", message="is required: set builtin or folder"))
+    elif kind == "builtin" and source.builtin not in BUILTINS:
+        message = f"{shown(source.builtin)} is unknown: use one of {', '.join(BUILTINS)}"
+        violations.append(Violation(field="source.builtin", message=message))
+    elif kind == "folder":
+        problem = _check_folder(source.folder, root)
+        if problem:
+            violations.append(Violation(field="source.folder", message=f"{shown(source.folder)}: {problem}"))
+    if source.class_names:
+        problem = "only folders take one: leave it out" if kind == "builtin" else _check_names(source.class_names, root)
+        if problem:
+            violations.append(Violation(field="source.class_names", message=f"{shown(source.class_names)}: {problem}"))
+    if source.split_seed < 0:
+        message = f"{source.split_seed} is negative: use 0 or more"
+        violations.append(Violation(field="source.split_seed", message=message))
+    return violations
+
+
+def _check_folder(relative: str, root: Path) -> str:
+    if not relative:
+        return "is empty: name a folder relative to the data sets root"
+    try:
+        image_folder.scan(inside(root, relative))
+    except OutsideFolder:
+        return "leads outside the data sets root, itself or through a link: name a folder below it"
+    except UnusableFolder as error:
+        return str(error)
+    except OSError as error:
+        return f"can't be read ({error.strerror}): check its permissions"
+    return ""
+
+
+def _check_names(relative: str, root: Path) -> str:
+    try:
+        path = inside(root, relative)
+        if not path.is_file():
+            return "there is no such file below the data sets root"
+        if path.stat().st_size > _MAX_CLASS_NAMES_BYTES:
+            return f"is larger than {_MAX_CLASS_NAMES_BYTES >> 20} MiB: name a JSON file of class names"
+        names = json.loads(path.read_bytes())
+    except OutsideFolder:
+        return "leads outside the data sets root: name a file below it"
+    except OSError as error:
+        return f"can't be read ({error.strerror}): check its permissions"
+    except (ValueError, RecursionError):
+        return "is no JSON: write {class id: display name}"
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return "is no JSON object of texts: write {class id: display name}"
+    return ""

@@ -1,0 +1,189 @@
+"""TrainingService: queues training jobs, follows them and stops them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from google.protobuf.empty_pb2 import Empty
+
+from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2
+from cultivar_contract.names import is_file_name
+from cultivar_contract.recipe import resolve
+from cultivar_contract.violations import Violation
+from cultivar_service.api.caller import Caller
+from cultivar_service.api.fields import check_not_negative, check_request_id
+from cultivar_service.api.log_tail import read_log
+from cultivar_service.catalog import datasets, jobs
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.paging import PageRequest
+from cultivar_service.catalog.references import dataset_not_found, job_not_found, parse_dataset, parse_job
+from cultivar_service.errors import FailedPrecondition, InvalidRequest, NotBuilt, OutOfRange
+from cultivar_service.training.jobs import Jobs
+
+_EVENTS_PER_READ = 200
+_LOG_POLL_S = 0.25
+
+
+class TrainingApi:
+    """Answers what TrainingService says of jobs."""
+
+    def __init__(self, catalog: Catalog, runner: Jobs, weights_dir: Path) -> None:
+        self._catalog = catalog
+        self._jobs = runner
+        self._weights_dir = weights_dir
+
+    async def create_training_job(
+        self, request: training_pb2.CreateTrainingJobRequest, _: Caller
+    ) -> training_pb2.TrainingJob:
+        """Resolve a spec; queue it, or with validate_only answer what it would do."""
+        request_id = check_request_id(request.request_id)
+        if not request.validate_only:
+            first = await self._jobs.find_repeat(request.spec, request_id)
+            if first is not None:
+                return first
+        dataset = await self._dataset(request.spec.dataset)
+        weight_files = await asyncio.to_thread(_file_names, self._weights_dir)
+        resolution = resolve(request.spec, None if dataset is None else datasets.facts(dataset), weight_files)
+        violations = [_in_spec(one) for one in resolution.violations]
+        unbuilt = [_in_spec(one) for one in resolution.unbuilt]
+        if dataset is None:
+            violations.insert(0, Violation(field="spec.dataset", message="is required: `cultivar datasets list`"))
+        if violations:
+            raise InvalidRequest(violations + unbuilt)
+        if unbuilt:
+            raise NotBuilt(unbuilt)
+        if request.validate_only:
+            return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
+        return await self._jobs.create(request.spec, resolution.recipe, resolution.warnings, request_id)
+
+    async def get_training_job(
+        self, request: training_pb2.GetTrainingJobRequest, _: Caller
+    ) -> training_pb2.TrainingJob:
+        """Answer one job."""
+        return await self._get(parse_job(request.name))
+
+    async def list_training_jobs(
+        self, request: training_pb2.ListTrainingJobsRequest, _: Caller
+    ) -> training_pb2.ListTrainingJobsResponse:
+        """Answer a page of jobs."""
+        states = sorted(set(request.states))
+        for state in states:
+            if state not in state_pb2.TrainingJobState.values() or not state:
+                raise InvalidRequest.at("states", f"{state} is no state: use those of TrainingJobState")
+        wanted = PageRequest.parse(request.page_size, request.page_token, f"jobs {states}")
+        page = await self._catalog.read(lambda connection: jobs.page(connection, wanted, states))
+        return training_pb2.ListTrainingJobsResponse(training_jobs=page.items, next_page_token=page.next_token)
+
+    async def watch_training_job(
+        self, request: training_pb2.WatchTrainingJobRequest, _: Caller
+    ) -> AsyncIterator[event_pb2.JobEvent]:
+        """Answer a job's events from a cursor on, until its end."""
+        job_id, cursor = parse_job(request.name), check_not_negative(request.after_event, "after_event")
+        job = await self._get(job_id)
+        if cursor > job.last_event:
+            raise InvalidRequest.at(
+                "after_event", f"{cursor}: {job.name} has {job.last_event} events, use at most that"
+            )
+        while True:
+            changed = self._jobs.signals.next(job_id)
+            job, events = await self._catalog.read(_job_and_events(job_id, cursor))
+            for event in events:
+                yield event
+                cursor = event.number
+            if cursor < job.last_event:
+                continue
+            if job.state in jobs.FINAL:
+                return
+            await changed.wait()
+
+    async def stream_training_logs(
+        self, request: training_pb2.StreamTrainingLogsRequest, _: Caller
+    ) -> AsyncIterator[training_pb2.LogChunk]:
+        """Answer a trainer's log from a byte on, with `follow` until the job's end."""
+        job_id, offset = parse_job(request.name), check_not_negative(request.offset, "offset")
+        first = True
+        while True:
+            job = await self._get(job_id)
+            path = self._jobs.directory(job_id).log(max(job.attempt, 1))
+            at_end = job.state in jobs.FINAL or not request.follow
+            if first:
+                size = await asyncio.to_thread(_size, path)
+                if offset > size:
+                    raise _behind_end(offset, size)
+                first = False
+            while (piece := await asyncio.to_thread(read_log, path, offset, whole_lines=not at_end)) is not None:
+                text, following = piece
+                yield training_pb2.LogChunk(offset=offset, text=text, next_offset=following)
+                offset = following
+            if at_end:
+                return
+            await asyncio.sleep(_LOG_POLL_S)
+
+    async def cancel_training_job(
+        self, request: training_pb2.CancelTrainingJobRequest, _: Caller
+    ) -> training_pb2.TrainingJob:
+        """Ask a job to stop."""
+        return await self._jobs.cancel(parse_job(request.name))
+
+    async def delete_training_job(self, request: training_pb2.DeleteTrainingJobRequest, _: Caller) -> Empty:
+        """Delete a finished job."""
+        await self._jobs.delete(parse_job(request.name))
+        return Empty()
+
+    async def _get(self, job_id: str) -> training_pb2.TrainingJob:
+        job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))
+        if job is None:
+            raise job_not_found(f"trainingJobs/{job_id}")
+        return job
+
+    async def _dataset(self, name: str) -> dataset_pb2.Dataset | None:
+        """Return the READY version that a spec names; None where it names none."""
+        if not name:
+            return None
+        reference = parse_dataset(name, "spec.dataset")
+        found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
+        if found is None:
+            raise dataset_not_found(name, "spec.dataset")
+        if found.state != dataset_pb2.DATASET_STATE_READY:
+            state = dataset_pb2.DatasetState.Name(found.state).removeprefix("DATASET_STATE_")
+            raise FailedPrecondition(
+                f"data set {name!r} has no READY version, {found.name} is {state}: wait for a READY one",
+                reason="DATASET_NOT_READY",
+                violations=[Violation(field="spec.dataset", message=f"{found.name} is {state}")],
+            )
+        return found
+
+
+def _job_and_events(
+    job_id: str, cursor: int
+) -> Callable[[sa.Connection], tuple[training_pb2.TrainingJob, list[event_pb2.JobEvent]]]:
+    def read(connection: sa.Connection) -> tuple[training_pb2.TrainingJob, list[event_pb2.JobEvent]]:
+        job = jobs.get(connection, job_id)
+        if job is None:  # deleted while it was watched
+            raise job_not_found(f"trainingJobs/{job_id}")
+        return job, jobs.events_after(connection, job_id, cursor, _EVENTS_PER_READ)
+
+    return read
+
+
+def _in_spec(violation: Violation) -> Violation:
+    return Violation(field=f"spec.{violation.field}", message=violation.message)
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir() if is_file_name(path.name) and path.is_file()]
+    except OSError:  # no folder, no files
+        return []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _behind_end(offset: int, size: int) -> OutOfRange:
+    return OutOfRange([Violation(field="offset", message=f"{offset} is behind the log's end: it has {size} bytes")])

@@ -1,0 +1,1 @@
+"""Durable records: data sets, jobs, events, models, versions and aliases, in SQLite."""

@@ -1,0 +1,105 @@
+"""The catalog's schema, as the numbered steps that led to it. Steps are only ever added."""
+
+import sqlalchemy as sa
+
+from cultivar_service.errors import StartupRefused
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # An import and the version that it becomes are one row; `resolved_to` is the row of the version with equal
+        # content, which then stands for both.
+        """CREATE TABLE datasets (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            dataset TEXT NOT NULL,
+            import_id TEXT NOT NULL UNIQUE,
+            version INTEGER,
+            state INTEGER NOT NULL,
+            digest TEXT,
+            resolved_to INTEGER REFERENCES datasets (sequence) ON DELETE CASCADE,
+            request_id TEXT UNIQUE,
+            request_digest TEXT NOT NULL,
+            resource BLOB NOT NULL,
+            UNIQUE (dataset, version)
+        )""",
+        """CREATE TABLE jobs (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            state INTEGER NOT NULL,
+            dataset TEXT NOT NULL,
+            request_id TEXT UNIQUE,
+            request_digest TEXT NOT NULL,
+            resource BLOB NOT NULL
+        )""",
+        "CREATE INDEX jobs_by_state ON jobs (state, sequence)",
+        """CREATE TABLE events (
+            job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            payload BLOB NOT NULL,
+            PRIMARY KEY (job, number)
+        ) WITHOUT ROWID""",
+        # How far each attempt's events.jsonl has been copied into the table above.
+        """CREATE TABLE event_offsets (
+            job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+            attempt INTEGER NOT NULL,
+            offset INTEGER NOT NULL,
+            PRIMARY KEY (job, attempt)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE models (
+            name TEXT PRIMARY KEY,
+            create_time_ns INTEGER NOT NULL
+        )""",
+        """CREATE TABLE versions (
+            model TEXT NOT NULL REFERENCES models (name) ON DELETE CASCADE,
+            version INTEGER NOT NULL,
+            state INTEGER NOT NULL,
+            job TEXT NOT NULL UNIQUE,
+            went_live INTEGER,
+            publish_reason TEXT,
+            resource BLOB NOT NULL,
+            PRIMARY KEY (model, version)
+        )""",
+        """CREATE TABLE aliases (
+            model TEXT NOT NULL REFERENCES models (name) ON DELETE CASCADE,
+            alias TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            PRIMARY KEY (model, alias)
+        )""",
+        """CREATE TABLE alias_history (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            model TEXT NOT NULL REFERENCES models (name) ON DELETE CASCADE,
+            alias TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            time_ns INTEGER NOT NULL,
+            reason TEXT NOT NULL
+        )""",
+        # Numbers are never given twice, also after a deletion: a version's name means one thing for ever.
+        """CREATE TABLE version_counters (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            last INTEGER NOT NULL,
+            PRIMARY KEY (kind, name)
+        )""",
+    ),
+)
+"""Statements of step 1, step 2, ..."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Run the steps that this catalog has not seen.
+
+    Raises:
+        StartupRefused: it has seen more steps than there are here.
+    """
+    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    version = connection.exec_driver_sql("SELECT version FROM schema_version").scalar() or 0
+    if version > len(MIGRATIONS):
+        raise StartupRefused(
+            f"the catalog's schema is {version}, this service knows {len(MIGRATIONS)}: start a newer service"
+        )
+    if version == len(MIGRATIONS):
+        return
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("DELETE FROM schema_version")
+    connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (len(MIGRATIONS),))

@@ -1,0 +1,231 @@
+"""Records of models, their versions and the aliases that point to versions."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cultivar.v1 import event_pb2, model_pb2
+from cultivar_service.catalog import jobs
+from cultivar_service.catalog.paging import Page, PageRequest, cut
+from cultivar_service.catalog.references import LIVE, ModelReference
+from cultivar_service.catalog.tables import alias_history, aliases, models, next_version, versions
+
+READY = model_pb2.MODEL_VERSION_STATE_READY
+LOADING = model_pb2.MODEL_VERSION_STATE_LOADING
+REJECTED = model_pb2.MODEL_VERSION_STATE_REJECTED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """What became of a job's package."""
+
+    model_version: str
+    """Name of the version; empty where the package gave none."""
+    live: bool = False
+    """Whether the alias `live` moved to it."""
+    reason: str = ""
+    """Why it did or did not."""
+    error: event_pb2.Failure | None = None
+    """Why the version can't answer."""
+
+
+def version_name(model: str, version: int) -> str:
+    """Return a version's full name."""
+    return f"models/{model}/versions/{version}"
+
+
+def get(connection: sa.Connection, model: str) -> model_pb2.Model | None:
+    """Return a model."""
+    row = connection.execute(_models().where(models.c.name == model)).first()
+    return None if row is None else _model(connection, *row)
+
+
+def page(connection: sa.Connection, request: PageRequest) -> Page[model_pb2.Model]:
+    """Return a page of models, by name."""
+    query = _models().order_by(models.c.name).limit(request.size + 1)
+    if request.cursor:
+        query = query.where(models.c.name > request.cursor)
+    rows = ((str(row[0]), _model(connection, *row).SerializeToString()) for row in connection.execute(query).all())
+    return cut(rows, request, model_pb2.Model.FromString)
+
+
+def get_version(connection: sa.Connection, model: str, version: int) -> model_pb2.ModelVersion | None:
+    """Return a version."""
+    query = sa.select(versions.c.resource).where(versions.c.model == model, versions.c.version == version)
+    resource = connection.execute(query).scalar()
+    return None if resource is None else _version(resource, live_version(connection, model))
+
+
+def version_page(connection: sa.Connection, request: PageRequest, model: str) -> Page[model_pb2.ModelVersion]:
+    """Return a page of a model's versions, newest first."""
+    query = (
+        sa.select(versions.c.version, versions.c.resource)
+        .where(versions.c.model == model)
+        .order_by(versions.c.version.desc())
+        .limit(request.size + 1)
+    )
+    if (before := request.number()) is not None:
+        query = query.where(versions.c.version < before)
+    live = live_version(connection, model)
+    rows = ((str(row[0]), bytes(row[1])) for row in connection.execute(query))
+    return cut(rows, request, lambda resource: _version(resource, live))
+
+
+def resolve(connection: sa.Connection, reference: ModelReference) -> int | None:
+    """Return the number of the version that a reference means; None where there is no such alias."""
+    if reference.version is not None:
+        return reference.version
+    if reference.alias == LIVE:
+        return live_version(connection, reference.model)
+    query = sa.select(aliases.c.version).where(aliases.c.model == reference.model, aliases.c.alias == reference.alias)
+    return connection.execute(query).scalar()
+
+
+def live_version(connection: sa.Connection, model: str) -> int | None:
+    """Return the number of the live version, if there is one that can answer."""
+    query = _live().where(aliases.c.model == model)
+    row = connection.execute(query).first()
+    return None if row is None else int(row[1])
+
+
+def live_versions(connection: sa.Connection) -> list[tuple[str, int]]:
+    """Return every model that has a live version, with its number."""
+    return [(str(row[0]), int(row[1])) for row in connection.execute(_live().order_by(aliases.c.model))]
+
+
+def loading(connection: sa.Connection, model: str) -> bool:
+    """Tell whether a version of a model is being published."""
+    query = sa.select(versions.c.version).where(versions.c.model == model, versions.c.state == LOADING).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def reserve(connection: sa.Connection, model: str, job: str) -> tuple[int, Publication | None]:
+    """Return the number of the version that a job makes, and what became of it where that is known already.
+
+    Asking again gives the same answer.
+    """
+    now = time.time_ns()
+    connection.exec_driver_sql("INSERT INTO models VALUES (?, ?) ON CONFLICT DO NOTHING", (model, now))
+    query = sa.select(
+        versions.c.version, versions.c.state, versions.c.resource, versions.c.went_live, versions.c.publish_reason
+    ).where(versions.c.job == job)
+    row = connection.execute(query).first()
+    if row is None:
+        version = next_version(connection, "model", model)
+        resource = model_pb2.ModelVersion(name=version_name(model, version), state=LOADING, training_job=job)
+        resource.create_time.GetCurrentTime()
+        connection.execute(
+            versions.insert().values(
+                model=model, version=version, state=LOADING, job=job, resource=resource.SerializeToString()
+            )
+        )
+        return version, None
+    version = int(row[0])
+    if row[4] is None:
+        return version, None
+    resource = model_pb2.ModelVersion.FromString(row[2])
+    return version, Publication(
+        model_version=resource.name,
+        live=bool(row[3]),
+        reason=str(row[4]),
+        error=resource.error if resource.HasField("error") else None,
+    )
+
+
+def settle(connection: sa.Connection, resource: model_pb2.ModelVersion, *, went_live: bool, reason: str) -> Publication:
+    """Record that a version became READY or REJECTED, and move `live` to it if it shall."""
+    _, model, _, version = resource.name.split("/")
+    _replace(connection, model, int(version), resource, went_live=went_live, publish_reason=reason)
+    if went_live:
+        set_alias(connection, model, LIVE, int(version), reason)
+    return Publication(
+        model_version=resource.name,
+        live=went_live,
+        reason=reason,
+        error=resource.error if resource.HasField("error") else None,
+    )
+
+
+def reject(connection: sa.Connection, model: str, version: int, error: event_pb2.Failure) -> None:
+    """Record that a version that was READY can't answer any more."""
+    resource = get_version(connection, model, version)
+    if resource is not None:
+        resource.state = REJECTED
+        resource.error.CopyFrom(error)
+        resource.ClearField("live")
+        _replace(connection, model, version, resource)
+
+
+def reject_abandoned(connection: sa.Connection) -> None:
+    """Reject versions that were being loaded for a job that has ended since, by an error of the service's own."""
+    query = sa.select(versions.c.model, versions.c.version, versions.c.job).where(versions.c.state == LOADING)
+    for model, version, job in connection.execute(query).all():
+        made_by = jobs.get(connection, job.removeprefix("trainingJobs/"))
+        if made_by is None or made_by.state in jobs.FINAL:
+            failure = event_pb2.Failure(reason="PUBLISHING_FAILED", message="its publishing did not come to its end")
+            reject(connection, model, version, failure)
+
+
+def set_alias(connection: sa.Connection, model: str, alias: str, version: int, reason: str) -> None:
+    """Point an alias to a version and remember that it was."""
+    connection.exec_driver_sql(
+        "INSERT INTO aliases VALUES (?, ?, ?) ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version",
+        (model, alias, version),
+    )
+    connection.execute(
+        alias_history.insert().values(model=model, alias=alias, version=version, time_ns=time.time_ns(), reason=reason)
+    )
+
+
+def delete(connection: sa.Connection, model: str) -> None:
+    """Delete a model with its versions and aliases."""
+    connection.execute(models.delete().where(models.c.name == model))
+
+
+def delete_version(connection: sa.Connection, model: str, version: int) -> None:
+    """Delete a version and the aliases that point to it."""
+    connection.execute(aliases.delete().where(aliases.c.model == model, aliases.c.version == version))
+    connection.execute(versions.delete().where(versions.c.model == model, versions.c.version == version))
+
+
+def _models() -> sa.Select[Any]:
+    count = sa.select(sa.func.count()).select_from(versions).where(versions.c.model == models.c.name)
+    return sa.select(models.c.name, models.c.create_time_ns, count.scalar_subquery())
+
+
+def _live() -> sa.Select[Any]:
+    ready = sa.and_(
+        versions.c.model == aliases.c.model, versions.c.version == aliases.c.version, versions.c.state == READY
+    )
+    return sa.select(aliases.c.model, aliases.c.version).join(versions, ready).where(aliases.c.alias == LIVE)
+
+
+def _model(connection: sa.Connection, name: str, create_time_ns: int, count: int) -> model_pb2.Model:
+    live = live_version(connection, name)
+    model = model_pb2.Model(
+        name=f"models/{name}",
+        live_version="" if live is None else version_name(name, live),
+        version_count=count,
+        create_time=Timestamp(),
+    )
+    model.create_time.FromNanoseconds(create_time_ns)
+    return model
+
+
+def _version(resource: bytes, live: int | None) -> model_pb2.ModelVersion:
+    version = model_pb2.ModelVersion.FromString(resource)
+    version.live = version.name.rpartition("/")[2] == str(live)
+    return version
+
+
+def _replace(
+    connection: sa.Connection, model: str, version: int, resource: model_pb2.ModelVersion, **values: object
+) -> None:
+    connection.execute(
+        versions.update()
+        .where(versions.c.model == model, versions.c.version == version)
+        .values(state=resource.state, resource=resource.SerializeToString(), **values)
+    )

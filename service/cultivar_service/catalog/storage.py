@@ -1,0 +1,71 @@
+"""The data directory: who owns it, how full its disk is, how folders leave it."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from cultivar_service.config import Config
+from cultivar_service.errors import InsufficientDisk, StartupRefused
+
+
+class DataDirectory:
+    """The data directory, held by one service at a time."""
+
+    def __init__(self, config: Config) -> None:
+        """Make the folders and take the lock; the kernel lets go when this process ends.
+
+        Raises:
+            StartupRefused: another service holds it, or it can't be written.
+        """
+        self._config = config
+        folders = (config.datasets, config.imports, config.runs, config.models, config.caches, config.downloads)
+        try:
+            for folder in (*folders, config.scratch, config.weights_dir, config.datasets_root):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(config.data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StartupRefused(
+                f"{error.filename} can't be made ({error.strerror}): set CULTIVAR_DATA_DIR to a folder that can be "
+                "written"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise StartupRefused(
+                f"another service works on {config.data_dir}: stop it, or set CULTIVAR_DATA_DIR to another folder"
+            ) from error
+        for leftover in config.scratch.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let the next service take over."""
+        os.close(self._lock)
+
+    def check_free_space(self) -> None:
+        """Check that something that writes can start.
+
+        Raises:
+            InsufficientDisk: it can't.
+        """
+        free = shutil.disk_usage(self._config.data_dir).free
+        if free < self._config.min_free_bytes:
+            raise InsufficientDisk(free, self._config.min_free_bytes)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder: at once from its place, then from the disk."""
+        doomed = self._config.scratch / uuid.uuid4().hex
+        try:
+            folder.replace(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def new_identifier() -> str:
+    """Return a short identifier; later ones sort after earlier ones."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"

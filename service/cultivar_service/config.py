@@ -1,0 +1,147 @@
+"""Everything that can be set about the service, checked once, at the edge."""
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    """Name or IP address."""
+    port: int
+    """0: any free port."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read `host:port`; an IPv6 host stands in brackets.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        host, separator, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            separator = ""
+        if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is no address: use HOST:PORT, such as 127.0.0.1:50051")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The service's settings."""
+
+    data_dir: Path
+    """Folder of everything that the service keeps."""
+    weights_dir: Path
+    """Folder of pretrained weight files."""
+    datasets_root: Path
+    """Folder that data sets may be imported from."""
+    grpc_address: Address = field(default=Address("127.0.0.1", 50051))
+    """Where gRPC listens."""
+    metrics_address: Address = field(default=Address("127.0.0.1", 9464))
+    """Where /metrics and /healthz listen."""
+    insecure: bool = False
+    """Whether gRPC may listen, without TLS and tokens, where other machines can connect."""
+    trainer_command: tuple[str, ...] = ()
+    """Program and first arguments of a trainer; empty: the installed cultivar_trainer, where there is one."""
+    max_running_jobs: int = 1
+    """Trainer processes that train at a time."""
+    max_running_imports: int = 1
+    """Trainer processes that import data sets at a time."""
+    max_queued_jobs: int = 1000
+    """Jobs that may wait; more are refused."""
+    max_queued_imports: int = 100
+    """Imports that may wait or run; more are refused."""
+    cancel_grace_s: float = 8.0
+    """Seconds between SIGTERM and SIGKILL for a trainer."""
+    drain_grace_s: float = 20.0
+    """Seconds that requests in flight get to finish at shutdown."""
+    describe_deadline_s: float = 60.0
+    """Seconds that describing an architecture may take."""
+    max_message_bytes: int = 32 << 20
+    """Largest gRPC message that is received."""
+    max_images_per_request: int = 256
+    """Images in one Predict."""
+    max_images_in_flight: int = 512
+    """Images of all requests together that may wait or run; more are refused."""
+    max_extra_versions: int = 4
+    """Loaded model versions beside the live ones."""
+    inference_threads: int = field(default_factory=cores)
+    """Threads that one ONNX Runtime session computes with."""
+    cache_budget_bytes: int = 20 << 30
+    """Size that trainers' derived stores and features may take together."""
+    min_free_bytes: int = 500 << 20
+    """Free disk space below which no job or import starts."""
+
+    def __post_init__(self) -> None:
+        """Check what could not work."""
+        if not self.grpc_address.is_loopback and not self.insecure:
+            raise ValueError(
+                f"gRPC address {self.grpc_address} can be reached from other machines, without TLS or tokens: "
+                "use 127.0.0.1, or set CULTIVAR_INSECURE=true if the network is trusted"
+            )
+        for name in ("max_running_jobs", "max_running_imports", "max_message_bytes", "inference_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog's file."""
+        return self.data_dir / "catalog.sqlite"
+
+    @property
+    def datasets(self) -> Path:
+        """Images of data set versions, NAME/VERSION each."""
+        return self.data_dir / "datasets"
+
+    @property
+    def imports(self) -> Path:
+        """Run directories of imports."""
+        return self.data_dir / "imports"
+
+    @property
+    def runs(self) -> Path:
+        """Run directories of training jobs."""
+        return self.data_dir / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Packages of model versions, NAME/VERSION each."""
+        return self.data_dir / "models"
+
+    @property
+    def caches(self) -> Path:
+        """Trainers' derived stores and features."""
+        return self.data_dir / "caches"
+
+    @property
+    def downloads(self) -> Path:
+        """Downloaded archives."""
+        return self.data_dir / "downloads"
+
+    @property
+    def scratch(self) -> Path:
+        """What is emptied at every start."""
+        return self.data_dir / "scratch"

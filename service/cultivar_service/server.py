@@ -1,0 +1,124 @@
+"""The one place that builds the service's parts and wires them."""
+
+import asyncio
+import logging
+
+from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2
+from cultivar_service.api.architectures import ArchitecturesApi
+from cultivar_service.api.artifacts import ArtifactApi
+from cultivar_service.api.datasets import DatasetApi
+from cultivar_service.api.models import ModelApi
+from cultivar_service.api.predictions import PredictionApi
+from cultivar_service.api.training import TrainingApi
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.storage import DataDirectory
+from cultivar_service.config import Address, Config
+from cultivar_service.errors import StartupRefused
+from cultivar_service.serving.predictor import Predictor
+from cultivar_service.serving.publisher import Publisher
+from cultivar_service.serving.registry import Registry
+from cultivar_service.serving.resolver import Resolver
+from cultivar_service.telemetry.gpu import GpuCollector
+from cultivar_service.telemetry.http import MetricsServer
+from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.training.describe import Descriptions
+from cultivar_service.training.executor import Executor
+from cultivar_service.training.imports import Imports
+from cultivar_service.training.jobs import Jobs
+from cultivar_service.transport.grpc_server import GrpcServer
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """The whole service. Made inside a running event loop."""
+
+    grpc_address: Address
+    """Where gRPC listens, once started."""
+    metrics_address: Address
+    """Where the metrics page listens, once started."""
+    publisher: Publisher
+    """Makes versions of packages."""
+
+    def __init__(self, config: Config) -> None:
+        """Take the data directory and build the parts.
+
+        Raises:
+            StartupRefused: another service holds the data directory, or it can't be used.
+        """
+        self._config = config
+        self.metrics = metrics = Metrics()
+        metrics.registry.register(GpuCollector())
+        self._storage = storage = DataDirectory(config)
+        try:
+            self._catalog = catalog = Catalog(config.catalog)
+        except BaseException:
+            storage.close()
+            raise
+        executor = Executor(config.trainer_command, grace_s=config.cancel_grace_s)
+        self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
+        self.publisher = publisher = Publisher(config, catalog, storage, registry, metrics)
+        resolver = Resolver(catalog, registry, publisher)
+        self._predictor = Predictor(config, metrics)
+        self._imports = Imports(config, catalog, storage, executor)
+        self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
+        self._grpc = GrpcServer(
+            {
+                dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
+                    DatasetApi(catalog, self._imports, config.datasets_root),
+                ),
+                training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
+                    TrainingApi(catalog, self._jobs, config.weights_dir),
+                    ArchitecturesApi(Descriptions(config, storage, executor)),
+                ),
+                model_pb2.DESCRIPTOR.services_by_name["ModelService"]: (ModelApi(catalog, resolver, publisher),),
+                artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
+                prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
+                    PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),
+                ),
+            },
+            metrics,
+            max_message_bytes=config.max_message_bytes,
+        )
+        self._metrics_server: MetricsServer | None = None
+
+    async def start(self) -> None:
+        """Load live models, find trainers, answer requests.
+
+        Raises:
+            StartupRefused: an address can't be had.
+        """
+        self.grpc_address = self._grpc.bind(self._config.grpc_address)
+        try:
+            self._metrics_server = MetricsServer(
+                self._config.metrics_address, self.metrics.registry, lambda: self._grpc.is_serving
+            )
+        except OSError as error:
+            raise StartupRefused(
+                f"metrics address {self._config.metrics_address} can't be bound ({error.strerror}): "
+                "set CULTIVAR_METRICS_ADDRESS to another"
+            ) from error
+        self._metrics_server.start()
+        self.metrics_address = self._metrics_server.address
+        await self._registry.start()
+        await self._imports.start()
+        await self._jobs.start()
+        await self._grpc.start()
+        await self._grpc.serve()
+        logger.info("serving gRPC on %s, metrics on http://%s/metrics", self.grpc_address, self.metrics_address)
+
+    async def close(self) -> None:
+        """Drain requests, leave trainers to themselves, release everything."""
+        logger.info("draining for at most %g s; trainers live on", self._config.drain_grace_s)
+        await self._grpc.drain(self._config.drain_grace_s)
+        await self._jobs.close()
+        await self._imports.close()
+        await asyncio.to_thread(self._predictor.close)
+        await asyncio.to_thread(self._catalog.close)
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.close)
+        self._storage.close()
+        logger.info("closed")
+
+    async def _tell_model_health(self, model: str, can_answer: bool) -> None:
+        await self._grpc.set_model_health(model, can_answer)

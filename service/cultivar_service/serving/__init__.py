@@ -1,0 +1,1 @@
+"""Loaded model versions: verified at load, swapped without a dropped request, run with ONNX Runtime."""

@@ -1,0 +1,140 @@
+"""Loads a model package into ONNX Runtime and proves, before it answers anybody, that it answers as it was exported."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from cultivar_contract import package, preprocessing
+from cultivar_contract.package import GOLDEN_TOLERANCE, DamagedPackage, Package
+from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 16
+"""Images that go through a network at a time."""
+
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class LoadedVersion:
+    """A version in memory. Whoever holds it can finish with it, whatever becomes live meanwhile."""
+
+    model: str
+    """Bare name."""
+    version: int
+    """Its number."""
+    class_ids: tuple[str, ...]
+    """In label order."""
+    class_names: tuple[str, ...]
+    """Names to show, in label order."""
+    preprocessing: Preprocessing
+    """How images become inputs."""
+    manifest: dict[str, Any]
+    """The package's manifest."""
+    session: Any = field(repr=False)
+    """The ONNX Runtime session."""
+
+    @property
+    def name(self) -> str:
+        """The version's full name."""
+        return f"models/{self.model}/versions/{self.version}"
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> Probabilities:
+        """Classify a batch: (N, S, S, 3) to (N, classes). Blocks."""
+        (answer,) = self.session.run(["probabilities"], {"image": pixels})
+        return np.asarray(answer, dtype=np.float32)
+
+
+def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersion:
+    """Verify a package's files, load its graph, replay its golden images. Blocks.
+
+    Raises:
+        DamagedPackage: it must not answer.
+    """
+    opened = package.open_package(folder)
+    package.verify(opened)
+    try:
+        loaded = LoadedVersion(
+            model=model,
+            version=version,
+            class_ids=opened.class_ids,
+            class_names=opened.class_names,
+            preprocessing=opened.preprocessing,
+            manifest=opened.manifest,
+            session=_session(opened.onnx, threads),
+        )
+        golden = opened.golden
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DamagedPackage(
+            f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})"
+        ) from error
+    if loaded.preprocessing.version > preprocessing.VERSION:
+        raise DamagedPackage(f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade")
+    _warm_up(loaded)
+    _replay(loaded, opened, golden)
+    return loaded
+
+
+def _session(onnx: Path, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin between requests would take the cores from decoding and from trainers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        # From bytes: a graph that names files outside itself finds none.
+        session = ort.InferenceSession(onnx.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
+        raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})") from error
+    inputs = {one.name: one.type for one in session.get_inputs()}
+    outputs = {one.name for one in session.get_outputs()}
+    if inputs != {"image": "tensor(uint8)"} or not outputs >= {"logits", "probabilities"}:
+        raise DamagedPackage(f"{onnx.name} has inputs {inputs} and outputs {sorted(outputs)}: export it again")
+    return session
+
+
+def _warm_up(loaded: LoadedVersion) -> None:
+    size = loaded.preprocessing.size
+    answer = _run(loaded, np.zeros((1, size, size, 3), np.uint8))
+    if answer.shape != (1, len(loaded.class_ids)):
+        raise DamagedPackage(
+            f"the graph answers {answer.shape[-1]} classes, the manifest names {len(loaded.class_ids)}"
+        )
+
+
+def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.GoldenImage, ...]) -> None:
+    for start in range(0, len(golden), MAX_BATCH):
+        batch = golden[start : start + MAX_BATCH]
+        pixels = []
+        for image in batch:
+            try:
+                pixels.append(preprocessing.load((opened.path / image.file).read_bytes(), loaded.preprocessing))
+            except (OSError, UnreadableImage) as error:
+                raise DamagedPackage(f"golden image {image.file} can't be read") from error
+            if hashlib.sha256(pixels[-1].tobytes()).hexdigest() != image.pixels_sha256:
+                # Another build of a decoder may differ in a last bit; what counts is the answer, below.
+                logger.warning("%s: golden image %s has other pixels here", loaded.name, image.file)
+        answers = _run(loaded, np.stack(pixels))
+        for image, answer in zip(batch, answers, strict=True):
+            expected = np.asarray(image.probabilities, dtype=np.float64)
+            difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
+            if not difference <= GOLDEN_TOLERANCE:  # also when it is NaN
+                raise DamagedPackage(
+                    f"golden image {image.file} is answered with a probability {difference:.2g} off the exported one, "
+                    f"more than {GOLDEN_TOLERANCE:g}"
+                )
+
+
+def _run(loaded: LoadedVersion, pixels: NDArray[np.uint8]) -> Probabilities:
+    try:
+        return loaded.probabilities(pixels)
+    except Exception as error:  # As at the session: no other base to catch.
+        raise DamagedPackage(f"the graph does not run ({type(error).__name__})") from error

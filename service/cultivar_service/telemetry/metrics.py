@@ -1,0 +1,130 @@
+"""Every Prometheus metric of the service but the GPUs' own."""
+
+from collections.abc import Callable, Mapping
+from importlib import metadata
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from cultivar.v1 import event_pb2, state_pb2
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds."""
+WAIT_BUCKETS = (0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0, 86400.0)
+"""Seconds."""
+_STATE_PREFIX = "TRAINING_JOB_STATE_"
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a second series for every counter and histogram, which nobody here asks for
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        Gauge("cultivar_build_info", "1; its label is the version.", ["version"], registry=registry).labels(
+            _version()
+        ).set(1)
+
+        self._jobs = Gauge("cultivar_training_jobs", "Training jobs by state.", ["state"], registry=registry)
+        self.set_job_counts({})
+        self.queue_length = Gauge("cultivar_training_queue_length", "Jobs that wait.", registry=registry)
+        self.queue_wait = Histogram(
+            "cultivar_training_queue_wait_seconds",
+            "Time from a job's creation to its trainer's start.",
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self._epoch_gauges = {
+            field: Gauge(f"cultivar_training_{field}", text, ["job"], registry=registry)
+            for field, text in (
+                ("epoch", "Epochs that a running job has finished."),
+                ("epochs", "Epochs that a running job shall make."),
+                ("learning_rate", "Learning rate of the last update."),
+                ("train_loss", "Mean training loss of the last epoch."),
+                ("train_accuracy", "Training accuracy of the last epoch."),
+                ("val_loss", "Validation loss after the last epoch."),
+                ("val_accuracy", "Validation accuracy after the last epoch."),
+                ("val_top5_accuracy", "Validation top-5 accuracy after the last epoch."),
+                ("images_per_second", "Training images per second in the last epoch."),
+                ("gpu_memory_bytes", "Largest GPU memory that a running job has reserved; absent on CPU."),
+                ("host_memory_bytes", "Resident memory of a running job's trainer."),
+            )
+        }
+
+        self.grpc_requests = Counter("cultivar_grpc_requests", "Answered RPCs.", ["method", "code"], registry=registry)
+        self.grpc_seconds = Histogram(
+            "cultivar_grpc_request_seconds",
+            "Time from an RPC's arrival to its last answer.",
+            ["method"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+
+        self.prediction_seconds = Histogram(
+            "cultivar_prediction_seconds",
+            "Time to answer a Predict request.",
+            ["model"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.prediction_stage_seconds = Histogram(
+            "cultivar_prediction_stage_seconds",
+            "Time of one batch in a stage of predicting.",
+            ["stage"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.prediction_images = Counter(
+            "cultivar_prediction_images", "Images by what became of them.", ["model", "outcome"], registry=registry
+        )
+        for stage in ("decode", "inference"):
+            self.prediction_stage_seconds.labels(stage)
+        self.images_in_flight = Gauge(
+            "cultivar_prediction_images_in_flight", "Images that wait or are being classified.", registry=registry
+        )
+        self._loaded_versions = Gauge("cultivar_loaded_versions", "Model versions in memory.", registry=registry)
+        self.model_swaps = Counter(
+            "cultivar_model_swaps", "Times that a live version replaced another.", registry=registry
+        )
+        self.rejected_versions = Counter(
+            "cultivar_rejected_versions", "Model versions that were refused at load.", registry=registry
+        )
+
+    def set_job_counts(self, counts: Mapping[int, int]) -> None:
+        """Show the number of jobs in every state."""
+        for value in state_pb2.TrainingJobState.DESCRIPTOR.values[1:]:
+            self._jobs.labels(value.name.removeprefix(_STATE_PREFIX)).set(counts.get(value.number, 0))
+
+    def show_job(self, job_id: str, *, epochs: int, latest: event_pb2.EpochFinished | None) -> None:
+        """Show how far a running job is."""
+        self._epoch_gauges["epochs"].labels(job_id).set(epochs)
+        if latest is None:
+            self._epoch_gauges["epoch"].labels(job_id).set(0)
+            return
+        for field, gauge in self._epoch_gauges.items():
+            if field != "gpu_memory_bytes" or latest.HasField("gpu_memory_bytes"):
+                gauge.labels(job_id).set(getattr(latest, field))
+
+    def hide_job(self, job_id: str) -> None:
+        """Forget a job that no longer runs, so that finished jobs don't pile up in the page."""
+        for gauge in self._epoch_gauges.values():
+            gauge.remove_by_labels({"job": job_id})
+
+    def forget_model(self, model: str) -> None:
+        """Forget a deleted model."""
+        for metric in (self.prediction_seconds, self.prediction_images):
+            metric.remove_by_labels({"model": model})
+
+    def count_loaded_versions(self, count: Callable[[], int]) -> None:
+        """Ask `count` for the number of loaded versions at every scrape."""
+        self._loaded_versions.set_function(count)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("cultivar")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return "unknown"

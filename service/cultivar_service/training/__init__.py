@@ -1,0 +1,1 @@
+"""The queue of trainer processes: started, followed, stopped, re-attached."""

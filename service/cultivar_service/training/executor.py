@@ -1,0 +1,178 @@
+"""Starts trainer processes, finds them again after a restart, and stops them."""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+from cultivar_contract.run_directory import Process, RunDirectory
+from cultivar_service.errors import TrainerNotInstalled
+
+TICK_S = 0.1
+"""Seconds between two looks at a trainer."""
+_LOCK_GRACE_S = 10.0
+"""Seconds after its start in which a trainer may not yet have taken its lock: Python and its imports come first."""
+
+
+class Executor:
+    """Starts trainers."""
+
+    def __init__(self, command: tuple[str, ...], *, grace_s: float) -> None:
+        self._command = command or _installed_trainer()
+        self._grace_s = grace_s
+
+    def check_installed(self) -> None:
+        """Check that there is a trainer to start.
+
+        Raises:
+            TrainerNotInstalled: there is none.
+        """
+        if not self._command:
+            raise TrainerNotInstalled
+
+    def start(self, task: str, directory: RunDirectory, attempt: int) -> "Trainer":
+        """Start a process that does what the run directory's request says. Blocks for some milliseconds.
+
+        Raises:
+            OSError: it can't be started.
+        """
+        self.check_installed()
+        with directory.log(attempt).open("ab") as log:
+            # close_fds: a trainer that outlives the service must not hold its listening sockets.
+            process = subprocess.Popen(
+                [*self._command, task, str(directory.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+                start_new_session=True,
+                close_fds=True,
+            )
+        return Trainer(directory, attempt, process, grace_s=self._grace_s)
+
+    def attach(self, directory: RunDirectory, attempt: int) -> "Trainer":
+        """Find the process that an earlier service started, dead or alive."""
+        return Trainer(directory, attempt, None, grace_s=self._grace_s)
+
+
+class Trainer:
+    """One trainer process: a child of this service, or one that outlived the service before."""
+
+    def __init__(
+        self, directory: RunDirectory, attempt: int, child: subprocess.Popen[bytes] | None, *, grace_s: float
+    ) -> None:
+        self._directory = directory
+        self._attempt = attempt
+        self._child = child
+        self._grace_s = grace_s
+        self._seen: Process | None = None
+
+    async def supervise(self, *, cancel: asyncio.Event, on_tick: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the process to end, calling `on_tick` meanwhile and once after; stop it when `cancel` is set."""
+        kill_at: float | None = None
+        while self.alive():
+            await on_tick()
+            if not cancel.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(cancel.wait(), TICK_S)
+                continue
+            if kill_at is None:
+                if self._signal(signal.SIGTERM):
+                    kill_at = time.monotonic() + self._grace_s
+            elif time.monotonic() >= kill_at:
+                self._signal(signal.SIGKILL)
+            await asyncio.sleep(TICK_S)
+        self._reap()
+        await on_tick()
+
+    def alive(self) -> bool:
+        """Tell whether the process is there."""
+        if self._child is not None:
+            if self._child.returncode is not None:
+                return False
+            # WNOWAIT leaves a dead child in the process table, so that its number can't become another process's.
+            return os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        holder = self._directory.holder()
+        if holder is not None:
+            self._seen = holder
+            return True
+        return self._seen is None and not self._has_result() and self._started_just_now()
+
+    def describe_end(self) -> str:
+        """Say how the process ended, as far as it is known."""
+        code = None if self._child is None else self._child.returncode
+        if code is None:
+            return "while the service was not watching"
+        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+    def release(self) -> None:
+        """Let the process live on without this service."""
+        if self._child is not None and self._child.returncode is None:
+            self._child.returncode = 0  # else its destructor warns of a child that is left behind, which is the aim
+
+    async def kill(self) -> None:
+        """End the process group at once."""
+        if self.alive():
+            self._signal(signal.SIGKILL)
+        while self.alive():  # noqa: ASYNC110  another process's end sets no event
+            await asyncio.sleep(0.01)
+        self._reap()
+
+    def _signal(self, number: signal.Signals) -> bool:
+        """Signal the process group, if it is still this trainer's."""
+        if self._child is not None:
+            group = self._child.pid
+        else:
+            holder = self._directory.holder()
+            if holder is None or not holder.exists():
+                return False
+            group = holder.pid
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _reap(self) -> None:
+        if self._child is not None and self._child.returncode is None:
+            # Data loaders that outlived their leader go with it; its number is still taken, so they are its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+    def _has_result(self) -> bool:
+        try:
+            return self._directory.read_result(self._attempt) is not None
+        except ValueError:
+            return True
+
+    def _started_just_now(self) -> bool:
+        try:
+            started = (self._directory.path / "request.json").stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return 0 <= time.time() - started < _LOCK_GRACE_S
+
+
+async def launch(start: Callable[[], Trainer]) -> Trainer:
+    """Start a trainer on a thread. A caller that is cancelled meanwhile waits for the start and lets the trainer be."""
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            starting.result().release()
+        raise
+
+
+def _installed_trainer() -> tuple[str, ...]:
+    # The trainer's own modules come with every installation; what it needs to run comes with the extra `trainer`.
+    if all(importlib.util.find_spec(name) is not None for name in ("cultivar_trainer", "torch")):
+        return (sys.executable, "-m", "cultivar_trainer")
+    return ()

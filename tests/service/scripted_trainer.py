@@ -1,0 +1,133 @@
+"""A trainer that follows a script in place of the real one: `scripted_trainer.py BEHAVIOUR PACKAGE TASK RUN_DIR`.
+
+Behaviours of `train`: succeed, crash (after an epoch), stubborn (ignores SIGTERM), gated (waits for RUN_DIR/go after
+its first epoch; stops when told to), silent-end (no result), foreign (writes what a trainer must not), slow-lock (takes
+its lock late), fail.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from cultivar.v1 import dataset_pb2, event_pb2, state_pb2
+from cultivar_contract.run_directory import EventWriter, Result, RunDirectory
+
+
+class Told(Exception):
+    """SIGTERM came."""
+
+
+def main() -> None:
+    behaviour, package, task, folder = sys.argv[1:5]
+    run = RunDirectory(Path(folder))
+    if behaviour == "slow-lock":
+        time.sleep(1.0)
+    if behaviour == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, tell)
+    with run.locked():
+        attempt, request = run.read_request()
+        print(f"trainer {os.getpid()}: {task}", flush=True)
+        events = EventWriter(run.events(attempt))
+        try:
+            value = TASKS[task](behaviour, Path(package), run, request, events)
+        except Told:
+            print("told to stop", flush=True)
+            run.write_result(Result(attempt=attempt, outcome="CANCELLED", value={}))
+            return
+        if value is None:
+            failure = Result(attempt=attempt, outcome="FAILED", reason="EMPTY_SPLIT", message="val is empty", value={})
+            run.write_result(failure)
+        else:
+            run.write_result(Result(attempt=attempt, outcome="SUCCEEDED", value=value))
+
+
+def tell(*_: object) -> None:
+    raise Told
+
+
+def import_dataset(
+    behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter
+) -> dict | None:
+    events.write(event_pb2.JobEvent(progress=event_pb2.Progress(stage="hashing", done=1, total=2, unit="files")))
+    if behaviour == "gated":
+        wait_for(run.path / "go")
+    if request["builtin"] == "cifar10":
+        return None
+    (run.path / "dataset").mkdir()
+    content = json.dumps([request["builtin"], request["folder"], request["split_seed"]])
+    (run.path / "dataset" / "content.json").write_text(content)
+    return json_format.MessageToDict(
+        dataset_pb2.Dataset(
+            digest=hashlib.sha256(content.encode()).hexdigest(),
+            classes=[dataset_pb2.DatasetClass(id=one, display_name=one.title()) for one in ("aster", "lily", "rose")],
+            splits=[
+                dataset_pb2.DatasetSplit(split=split, image_count=30, class_counts=[10, 10, 10], digest=str(split))
+                for split in (1, 2, 3)
+            ],
+            split_protocol="official",
+            image_bytes=1234,
+        )
+    )
+
+
+def train(behaviour: str, package: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict | None:
+    if behaviour == "foreign":
+        state = event_pb2.StateChanged(state=state_pb2.TRAINING_JOB_STATE_FAILED)
+        events.write(event_pb2.JobEvent(state_changed=state, number=77, attempt=9))
+        with (run.events(1)).open("a") as file:
+            file.write("{half a line\n")
+    if behaviour == "fail":
+        return None
+    epochs = request["recipe"]["epochs"]
+    events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_PREPARING))
+    events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_TRAINING))
+    for epoch in range(1, epochs + 1):
+        finished = event_pb2.EpochFinished(
+            epoch=epoch,
+            epochs=epochs,
+            learning_rate=0.1,
+            train_loss=1 / epoch,
+            val_accuracy=0.5,
+            best=epoch == 1,
+            images_per_second=100,
+            host_memory_bytes=1 << 20,
+        )
+        events.write(event_pb2.JobEvent(epoch_finished=finished))
+        print(f"epoch {epoch}/{epochs}", flush=True)
+        if behaviour in ("gated", "stubborn") and epoch == 1:
+            wait_for(run.path / "go")
+        if behaviour == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if behaviour == "silent-end":
+            os._exit(3)
+    events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_EXPORTING))
+    metrics = event_pb2.SplitMetrics(split="val", image_count=30, loss=0.5, accuracy=0.9, top5_accuracy=1)
+    events.write(event_pb2.JobEvent(split_evaluated=metrics))
+    shutil.copytree(package, run.package)
+    return {}
+
+
+def describe(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
+    if behaviour == "gated":
+        wait_for(run.path / "go")
+    return {"parameters": "42", "numClasses": request["num_classes"], "inputSize": request["input_size"]}
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)
+
+
+TASKS = {"import_dataset": import_dataset, "train": train, "describe": describe}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What becomes of data set imports."""
+
+from pathlib import Path
+
+from running_service import make_config, refused, running
+
+from cultivar.v1 import dataset_pb2
+
+READY, FAILED = dataset_pb2.DATASET_STATE_READY, dataset_pb2.DATASET_STATE_FAILED
+
+
+def get(name: str) -> dataset_pb2.GetDatasetRequest:
+    return dataset_pb2.GetDatasetRequest(name=name)
+
+
+def create(name: str, request_id: str = "", **source: object) -> dataset_pb2.CreateDatasetRequest:
+    return dataset_pb2.CreateDatasetRequest(
+        dataset_id=name, source=dataset_pb2.DatasetSource(**source), request_id=request_id
+    )
+
+
+async def test_other_content_makes_a_new_version_and_equal_content_gives_the_existing_one(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        first = await client.import_flowers()
+        second = await client.import_flowers(seed=1)
+        again = await client.import_flowers()
+        other = await client.import_flowers("tulips")
+
+        listed = await client.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest())
+        names = ["datasets/flowers/versions/1", "datasets/flowers/versions/2", "datasets/tulips/versions/1"]
+        assert [first.name, second.name, other.name] == names
+        assert again == first
+        assert first.state == READY
+        assert [one.name for one in listed.datasets] == names[::-1]
+        assert (await client.datasets.GetDataset(get("flowers"))).name == second.name
+        assert (await client.datasets.GetDataset(get("flowers/versions/1"))).name == first.name
+        assert (tmp_path / "data/datasets/flowers/1/content.json").exists()
+        assert not list((tmp_path / "data/imports").iterdir())
+
+
+async def test_a_failed_import_says_why_takes_no_number_and_can_be_deleted(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        begun = await client.datasets.CreateDataset(create("flowers", builtin="cifar10"))
+        failed = await client.imported(begun.name)
+        ready = await client.import_flowers()
+        await client.datasets.DeleteDataset(dataset_pb2.DeleteDatasetRequest(name=begun.name))
+
+        assert failed.state == FAILED
+        assert (failed.error.reason, failed.error.message) == ("EMPTY_SPLIT", "val is empty")
+        assert ready.name == "datasets/flowers/versions/1"
+        assert (await refused(client.datasets.GetDataset(get(begun.name)))).code == "NOT_FOUND"
+
+
+async def test_a_version_in_use_is_not_deleted_and_its_number_not_given_again(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="stubborn", package=package)) as (_, client):
+        first = await client.import_flowers()
+        delete = dataset_pb2.DeleteDatasetRequest(name=first.name)
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+
+        refusal = await refused(client.datasets.DeleteDataset(delete))
+        (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+        await client.events(job.name)
+        await client.datasets.DeleteDataset(delete)
+        second = await client.import_flowers()
+
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "DATASET_IN_USE")
+        assert job.name in refusal.message
+        assert not (tmp_path / "data/datasets/flowers/1").exists()
+        assert second.name == "datasets/flowers/versions/2"
+
+
+async def test_a_repeated_request_id_answers_with_the_first_import(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        first = await client.datasets.CreateDataset(create("flowers", "a", builtin="procedural-flowers"))
+        ready = await client.imported(first.name)
+        again = await client.datasets.CreateDataset(create("flowers", "a", builtin="procedural-flowers"))
+        refusal = await refused(client.datasets.CreateDataset(create("flowers", "a", builtin="cifar10")))
+
+        assert again == ready
+        assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+async def test_an_import_goes_on_after_a_restart(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="slow-lock")) as (_, client):
+        begun = await client.datasets.CreateDataset(create("flowers", builtin="procedural-flowers"))
+
+    async with running(make_config(tmp_path)) as (_, client):
+        assert (await client.imported(begun.name)).name == "datasets/flowers/versions/1"

@@ -1,0 +1,126 @@
+"""The service is killed or stopped; its trainers live on, and the next service finds them."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from running_service import connected, eventually, make_config, running
+from test_job_lifecycle import FAILED, QUEUED, RUNNING, SUCCEEDED, import_through_gate, states
+
+RUNNER = """
+import asyncio, logging, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from running_service import make_config
+from cultivar_service.__main__ import serve
+logging.basicConfig(level=logging.INFO)
+asyncio.run(serve(make_config(Path(sys.argv[2]), behaviour="gated", package=sys.argv[3])))
+"""
+
+
+def start_service(folder: Path, package: Path) -> tuple[subprocess.Popen, Path]:
+    log = folder / "service.log"
+    with log.open("wb") as file:
+        arguments = [sys.executable, "-c", RUNNER, str(Path(__file__).parents[1]), str(folder), str(package)]
+        return subprocess.Popen(arguments, stderr=file), log
+
+
+async def address_of(log: Path) -> str:
+    async def told() -> str | None:
+        found = re.search(r"serving gRPC on (\S+),", log.read_text())
+        return found and found[1]
+
+    return await eventually(told)
+
+
+async def test_a_killed_services_trainer_goes_on_and_its_job_succeeds(tmp_path: Path, package: Path) -> None:
+    process, log = start_service(tmp_path, package)
+    async with connected(await address_of(log)) as client:
+        await import_through_gate(tmp_path, client)
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        trainer_log = await client.log(job.name)
+    process.kill()
+    process.wait()
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        found = await client.job(job.name)
+        (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+        events = await client.events(job.name)
+
+        assert found.state == RUNNING
+        assert states(events) == [QUEUED, RUNNING, SUCCEEDED]
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        assert sum(event.HasField("epoch_finished") for event in events) == 2
+        assert (await client.log(job.name)).startswith(trainer_log)
+
+
+async def test_sigterm_ends_watches_leaves_trainers_running_and_exits_with_0(tmp_path: Path, package: Path) -> None:
+    process, log = start_service(tmp_path, package)
+    async with connected(await address_of(log)) as client:
+        await import_through_gate(tmp_path, client)
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        process.terminate()
+        status = await asyncio.to_thread(process.wait, 10)
+
+    assert status == 0
+    (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
+
+
+async def test_a_job_whose_trainer_died_meanwhile_fails_as_lost(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
+        await import_through_gate(tmp_path, client)
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)  # this process stands for the service that was killed
+    age_request(tmp_path, job.name)
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        events = await client.events(job.name)
+
+        assert states(events) == [QUEUED, RUNNING, FAILED]
+        assert events[-1].state_changed.error.reason == "TRAINER_LOST"
+        assert (await client.train()).state == SUCCEEDED
+
+
+async def test_a_trainer_that_finished_meanwhile_is_published(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
+        await import_through_gate(tmp_path, client)
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])
+    (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+    await asyncio.to_thread(os.waitpid, pid, 0)
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
+
+
+async def test_a_trainer_without_its_lock_yet_is_not_taken_for_dead(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        await client.import_flowers()
+    config = make_config(tmp_path, behaviour="slow-lock", package=package)
+    async with running(config) as (_, client):
+        job = await client.create_job()
+        folder = tmp_path / "data/runs" / job.name.split("/")[1]
+
+        async def started() -> bool | None:
+            return (folder / "attempts/1/trainer.log").exists() or None
+
+        await eventually(started)
+
+    async with running(config) as (_, client):
+        assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
+
+
+def age_request(folder: Path, name: str) -> None:
+    os.utime(folder / "data/runs" / name.split("/")[1] / "request.json", (0, 0))
