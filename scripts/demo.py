@@ -15,8 +15,8 @@ from cultivar_trainer.datasets import procedural_flowers
 DATA = Path(".cultivar-demo")
 BIN = Path(sys.executable).parent
 TRAIN = (
-    "train --dataset flowers --architecture lenet5 --mode scratch --epochs 20 "
-    "--set input.size=64 --set augmentation.horizontal_flip=0.5 --set augmentation.padded_crop=4"
+    "train --dataset flowers --architecture lenet5 --mode scratch --epochs 80 --batch-size 32 "
+    "--set input.size=48 --set augmentation.horizontal_flip=0.5 --set augmentation.padded_crop=6"
 )
 
 
