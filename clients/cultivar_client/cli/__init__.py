@@ -19,6 +19,7 @@ app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
 app.command("architectures")(architectures.architectures)
 app.command("describe")(architectures.describe)
+app.command("fields")(architectures.fields)
 
 
 def main() -> None:

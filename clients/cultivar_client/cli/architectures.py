@@ -1,10 +1,10 @@
-"""`cultivar architectures` and `cultivar describe`: the networks that can be trained."""
+"""`cultivar architectures`, `describe` and `fields`: what a training request can name."""
 
 from typing import Annotated, Any
 
 import typer
 
-from cultivar.v1 import architecture_pb2, training_spec_pb2
+from cultivar.v1 import architecture_pb2, training_pb2, training_spec_pb2
 from cultivar_client.cli import figures, session
 from cultivar_client.cli.options import Address, Json, Token, read_enum
 from cultivar_client.cli.output import print_facts, print_json, print_table
@@ -66,6 +66,30 @@ def describe(
             print_json(description)
         else:
             _print_description(description)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+def fields(address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """List the fields of a training request: type, range, default, help."""
+
+    async def work(client: Client) -> int:
+        table = await client.describe_training_spec()
+        if as_json:
+            print_json(training_pb2.DescribeTrainingSpecResponse(fields=table))
+            return session.DONE
+        rows = [
+            (
+                one.path,
+                one.type,
+                one.range,
+                one.default_value,
+                one.help if one.supported else f"Not built yet. {one.help}",
+            )
+            for one in table
+        ]
+        print_table(("path", "type", "range", "default", "help"), rows)
         return session.DONE
 
     session.run(address, token, work)

@@ -35,9 +35,10 @@ def run(address: str, token: str | None, work: Callable[[Client], Awaitable[int]
 
 
 def print_error(error: CultivarError) -> None:
-    """Prints an error and what it says of single fields to standard error."""
+    """Prints an error and what it says of single fields beyond its message to standard error."""
     fail(error.message)
-    for field, description in error.field_violations:
+    told = [(field, text) for field, text in error.field_violations if f"{field}: {text}" not in error.message]
+    for field, description in told:
         typer.echo(f"  {field}: {description}", err=True)
 
 

@@ -35,6 +35,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any field, such as schedule.kind=cosine.", metavar="PATH=VALUE")
     ] = None,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Print the resolved recipe and warnings; queue nothing.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's name and return at once.")] = False,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
@@ -55,7 +58,12 @@ def train(
     spec = _build_spec(recipe, options, settings or [])
 
     async def work(client: Client) -> int:
-        job = await client.create_training_job(spec)
+        job = await client.create_training_job(spec, validate_only=validate_only)
+        if validate_only:
+            print_json(job if as_json else job.recipe)
+            for warning in () if as_json else job.warnings:
+                typer.echo(f"warning: {warning}", err=True)
+            return session.DONE
         if detach:
             if as_json:
                 print_json(job)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/prediction.proto\x12\x0b\x63ultivar.v1\"h\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\x0c\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x11\x61ll_probabilities\x18\x04 \x01(\x08\x42\x08\n\x06_top_k\"^\n\x10\x43lassProbability\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\";\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"W\n\x0e\x43lassification\x12.\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1d.cultivar.v1.ClassProbability\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"x\n\x0bImageResult\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.cultivar.v1.ClassificationH\x00\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.ImageErrorH\x00\x42\x08\n\x06result\"S\n\x0fPredictResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.cultivar.v1.ImageResult2Y\n\x11PredictionService\x12\x44\n\x07Predict\x12\x1b.cultivar.v1.PredictRequest\x1a\x1c.cultivar.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/prediction.proto\x12\x0b\x63ultivar.v1\"h\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\x0c\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x11\x61ll_probabilities\x18\x04 \x01(\x08\x42\x08\n\x06_top_k\"^\n\x10\x43lassProbability\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"J\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"W\n\x0e\x43lassification\x12.\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1d.cultivar.v1.ClassProbability\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"x\n\x0bImageResult\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.cultivar.v1.ClassificationH\x00\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.ImageErrorH\x00\x42\x08\n\x06result\"S\n\x0fPredictResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.cultivar.v1.ImageResult2Y\n\x11PredictionService\x12\x44\n\x07Predict\x12\x1b.cultivar.v1.PredictRequest\x1a\x1c.cultivar.v1.PredictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSPROBABILITY']._serialized_start=151
   _globals['_CLASSPROBABILITY']._serialized_end=245
   _globals['_IMAGEERROR']._serialized_start=247
-  _globals['_IMAGEERROR']._serialized_end=306
-  _globals['_CLASSIFICATION']._serialized_start=308
-  _globals['_CLASSIFICATION']._serialized_end=395
-  _globals['_IMAGERESULT']._serialized_start=397
-  _globals['_IMAGERESULT']._serialized_end=517
-  _globals['_PREDICTRESPONSE']._serialized_start=519
-  _globals['_PREDICTRESPONSE']._serialized_end=602
-  _globals['_PREDICTIONSERVICE']._serialized_start=604
-  _globals['_PREDICTIONSERVICE']._serialized_end=693
+  _globals['_IMAGEERROR']._serialized_end=321
+  _globals['_CLASSIFICATION']._serialized_start=323
+  _globals['_CLASSIFICATION']._serialized_end=410
+  _globals['_IMAGERESULT']._serialized_start=412
+  _globals['_IMAGERESULT']._serialized_end=532
+  _globals['_PREDICTRESPONSE']._serialized_start=534
+  _globals['_PREDICTRESPONSE']._serialized_end=617
+  _globals['_PREDICTIONSERVICE']._serialized_start=619
+  _globals['_PREDICTIONSERVICE']._serialized_end=708
 # @@protoc_insertion_point(module_scope)

@@ -39,7 +39,10 @@ class PredictionApi:
         answers = await self._predictor.classify(loaded, request.images)
         response = prediction_pb2.PredictResponse(
             model_version=loaded.name,
-            results=[_result(answer, loaded, top_k, request.all_probabilities) for answer in answers],
+            results=[
+                _result(answer, f"images[{position}]", loaded, top_k, request.all_probabilities)
+                for position, answer in enumerate(answers)
+            ],
         )
         self._count(loaded.model, answers, time.perf_counter() - started)
         return response
@@ -62,10 +65,14 @@ def _top_k(request: prediction_pb2.PredictRequest, loaded: LoadedVersion) -> int
     return request.top_k
 
 
-def _result(answer: Answer, loaded: LoadedVersion, top_k: int, all_probabilities: bool) -> prediction_pb2.ImageResult:
+def _result(
+    answer: Answer, field: str, loaded: LoadedVersion, top_k: int, all_probabilities: bool
+) -> prediction_pb2.ImageResult:
     if isinstance(answer, UnreadableImage):
         return prediction_pb2.ImageResult(
-            error=prediction_pb2.ImageError(code="INVALID_ARGUMENT", reason=answer.reason, message=str(answer))
+            error=prediction_pb2.ImageError(
+                code="INVALID_ARGUMENT", reason=answer.reason, message=str(answer), field=field
+            )
         )
     return prediction_pb2.ImageResult(
         classification=prediction_pb2.Classification(

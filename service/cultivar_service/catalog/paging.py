@@ -41,7 +41,7 @@ class PageRequest:
         if not page_token:
             return cls(size=size, cursor="", scope=scope)
         try:
-            token_scope, cursor = json.loads(base64.urlsafe_b64decode(page_token.encode()))
+            token_scope, cursor = json.loads(base64.b64decode(page_token, altchars=b"-_", validate=True))
         except (binascii.Error, ValueError, TypeError) as error:
             raise _foreign_token() from error
         if token_scope != scope or not isinstance(cursor, str) or not cursor:

@@ -33,7 +33,8 @@ _FIGURES: tuple[tuple[str, str, Callable[[object], float]], ...] = (
 class GpuCollector(Collector):
     """Reads NVML on a thread of its own, so that a hung driver can't hold up a scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience_s: float = _PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._reader: threading.Thread | None = None
         self._initialised = False
 
@@ -44,7 +45,7 @@ class GpuCollector(Collector):
         found: list[Metric] = []
         self._reader = threading.Thread(target=lambda: found.extend(self._read()), name="nvml", daemon=True)
         self._reader.start()
-        self._reader.join(_PATIENCE_S)
+        self._reader.join(self._patience_s)
         return [] if self._reader.is_alive() else found
 
     def _read(self) -> Iterator[Metric]:

@@ -22,7 +22,7 @@ class MetricsServer:
         """
         server = _Server6 if ":" in address.host else _Server
         self._server = server((address.host, address.port), _handler(registry, is_serving))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="metrics", daemon=True)
         self.address = Address(address.host, self._server.server_address[1])
         """The address that was bound."""
 

@@ -20,7 +20,7 @@ class Metrics:
     """The metrics of one service, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for every counter and histogram, which nobody here asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter and histogram, which nobody here asks for
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

@@ -21,6 +21,9 @@ from cultivar_service.transport.status import code_of, internal, message_of, met
 
 logger = logging.getLogger(__name__)
 
+_DEADLINE_SLACK_S = 0.05
+"""A client's own clock gives up a little before the deadline that it sent has passed here."""
+
 
 class _Call:
     """One RPC under way."""
@@ -121,7 +124,8 @@ class Adapter:
         try:
             yield call
         except (asyncio.CancelledError, GeneratorExit):
-            late = (context.time_remaining() or 1) <= 0
+            remaining_s = context.time_remaining()
+            late = remaining_s is not None and remaining_s < _DEADLINE_SLACK_S
             call.code = "DEADLINE_EXCEEDED" if late else "CANCELLED"
             raise
         finally:
