@@ -147,13 +147,14 @@ def _flowers102(downloads: Path, scratch: Path, journal: Journal) -> Source:
     with tarfile.open(paths["image"]) as archive:
         archive.extractall(scratch, filter="data")
     ids = [f"{number:03d}" for number in range(1, 103)]
+    names = [name.rstrip("?") for name in Flowers102.classes]  # one is published with a question mark
     images = []
     for number in sorted(split_of):
         file = scratch / "jpg" / f"image_{number:05d}.jpg"
         class_id = ids[int(labels[number - 1]) - 1]
         path = f"{split_of[number]}/{class_id}/{file.name}"
         images.append(SourceImage(path=path, class_id=class_id, split=split_of[number], read=partial(_read, file)))
-    return Source(classes=dict(zip(ids, Flowers102.classes, strict=True)), images=images, protocol="official")
+    return Source(classes=dict(zip(ids, names, strict=True)), images=images, protocol="official")
 
 
 def _to_png(pixels: NDArray[np.uint8]) -> bytes:
