@@ -69,8 +69,10 @@ async def serve(config: Config) -> None:
     try:
         await service.start()
         await stop.wait()
+        logger.info("draining for at most %g s; trainers live on", config.drain_grace_s)
     finally:
         await service.close()
+    logger.info("closed")
 
 
 def _parser() -> argparse.ArgumentParser:

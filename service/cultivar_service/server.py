@@ -107,10 +107,13 @@ class Service:
         await self._grpc.serve()
         logger.info("serving gRPC on %s, metrics on http://%s/metrics", self.grpc_address, self.metrics_address)
 
+    async def drain(self) -> None:
+        """Refuse new requests, end watches, let predictions finish."""
+        await self._grpc.drain(self._config.drain_grace_s)
+
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""
-        logger.info("draining for at most %g s; trainers live on", self._config.drain_grace_s)
-        await self._grpc.drain(self._config.drain_grace_s)
+        await self.drain()
         await self._jobs.close()
         await self._imports.close()
         await asyncio.to_thread(self._predictor.close)
@@ -118,7 +121,6 @@ class Service:
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
         self._storage.close()
-        logger.info("closed")
 
     async def _tell_model_health(self, model: str, can_answer: bool) -> None:
         await self._grpc.set_model_health(model, can_answer)

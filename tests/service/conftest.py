@@ -28,5 +28,3 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_package(tmp_path: Path) -> Callable[..., Path]:
     """Make other packages."""
     return lambda name, **settings: write_package(tmp_path / "packages" / name, **settings)
-
-

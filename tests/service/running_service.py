@@ -18,12 +18,20 @@ from cultivar.v1 import (
     model_pb2_grpc,
     prediction_pb2,
     prediction_pb2_grpc,
+    state_pb2,
     training_pb2,
     training_pb2_grpc,
     training_spec_pb2,
 )
 from cultivar_service.config import Address, Config
 from cultivar_service.server import Service
+
+QUEUED = state_pb2.TRAINING_JOB_STATE_QUEUED
+RUNNING = state_pb2.TRAINING_JOB_STATE_RUNNING
+CANCELLING = state_pb2.TRAINING_JOB_STATE_CANCELLING
+SUCCEEDED = state_pb2.TRAINING_JOB_STATE_SUCCEEDED
+FAILED = state_pb2.TRAINING_JOB_STATE_FAILED
+CANCELLED = state_pb2.TRAINING_JOB_STATE_CANCELLED
 
 SCRIPT = Path(__file__).with_name("scripted_trainer.py")
 
@@ -108,6 +116,10 @@ def make_spec(**fields: Any) -> training_spec_pb2.TrainingSpec:
     return training_spec_pb2.TrainingSpec(**{**defaults, **fields})
 
 
+def states(events: list) -> list[int]:
+    return [event.state_changed.state for event in events if event.HasField("state_changed")]
+
+
 @asynccontextmanager
 async def connected(address: object) -> AsyncIterator[Client]:
     options = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
@@ -131,8 +143,30 @@ async def eventually(look: Callable[[], Awaitable[Any]], *, within_s: float = 10
     while time.monotonic() < deadline:
         if (seen := await look()) is not None:
             return seen
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.01)
     raise AssertionError(f"not seen within {within_s} s")
+
+
+async def classifying(service: Service) -> None:
+    """Wait until images are being classified."""
+
+    async def seen() -> bool | None:
+        return bool(images_in_flight(service)) or None
+
+    await eventually(seen)
+
+
+async def idle(service: Service) -> None:
+    """Wait until no images are being classified."""
+
+    async def seen() -> bool | None:
+        return not images_in_flight(service) or None
+
+    await eventually(seen)
+
+
+def images_in_flight(service: Service) -> float | None:
+    return service.metrics.registry.get_sample_value("cultivar_prediction_images_in_flight")
 
 
 class Refusal:

@@ -102,6 +102,8 @@ class Imports:
             found = datasets.find(connection, reference)
             if found is None:
                 raise dataset_not_found(name)
+            if reference.import_id and found.state == READY:
+                raise FailedPrecondition(f"{name} became {found.name}: delete that by its name", reason="IMPORT_READY")
             if found.state == IMPORTING:
                 raise FailedPrecondition(f"{found.name} is being imported: wait for its end", reason="IMPORT_RUNNING")
             user = jobs.user_of_dataset(connection, found.name)
@@ -159,6 +161,9 @@ class Imports:
 
         try:
             await trainer.supervise(cancel=asyncio.Event(), on_tick=follow)
+        except Exception:
+            await trainer.kill()  # the import is about to fail; nobody would follow its trainer
+            raise
         finally:
             trainer.release()
         try:

@@ -236,6 +236,9 @@ class Jobs:
 
         try:
             await trainer.supervise(cancel=cancel, on_tick=follow)
+        except Exception:
+            await trainer.kill()  # the job is about to fail; nobody would follow its trainer
+            raise
         finally:
             trainer.release()
         await self._settle(job_id, directory, job.attempt, trainer)

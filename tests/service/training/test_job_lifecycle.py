@@ -7,20 +7,20 @@ import re
 from pathlib import Path
 
 import pytest
-from running_service import eventually, make_config, refused, running
+from running_service import (
+    CANCELLED,
+    CANCELLING,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    make_config,
+    refused,
+    running,
+    states,
+)
 
-from cultivar.v1 import state_pb2, training_pb2
-
-QUEUED = state_pb2.TRAINING_JOB_STATE_QUEUED
-RUNNING = state_pb2.TRAINING_JOB_STATE_RUNNING
-CANCELLING = state_pb2.TRAINING_JOB_STATE_CANCELLING
-SUCCEEDED = state_pb2.TRAINING_JOB_STATE_SUCCEEDED
-FAILED = state_pb2.TRAINING_JOB_STATE_FAILED
-CANCELLED = state_pb2.TRAINING_JOB_STATE_CANCELLED
-
-
-def states(events: list) -> list[int]:
-    return [event.state_changed.state for event in events if event.HasField("state_changed")]
+from cultivar.v1 import training_pb2
 
 
 def cancel(name: str) -> training_pb2.CancelTrainingJobRequest:
@@ -77,7 +77,7 @@ async def test_states_and_numbers_are_not_the_trainers_to_tell(tmp_path: Path, p
 
 async def test_cancel_stops_the_trainer_and_keeps_the_log(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         await client.first_epoch(job.name)
 
@@ -113,7 +113,7 @@ async def test_cancel_kills_a_trainer_that_does_not_listen(tmp_path: Path, packa
 
 async def test_jobs_wait_for_their_turn_and_can_be_cancelled_meanwhile(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         first = await client.create_job()
         await client.first_epoch(first.name)
         second, third = await client.create_job(), await client.create_job()
@@ -171,7 +171,7 @@ async def test_a_repeated_request_id_answers_with_the_first_job(tmp_path: Path, 
 
 async def test_only_a_finished_job_can_be_deleted_and_its_version_stays(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         request = training_pb2.DeleteTrainingJobRequest(name=job.name)
         folder = tmp_path / "data/runs" / job.name.split("/")[1]
@@ -219,7 +219,7 @@ async def test_without_a_trainer_only_what_needs_one_is_refused(
 
 async def test_a_log_is_followed_to_the_jobs_end_and_read_from_a_byte_on(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         following = asyncio.create_task(client.log(job.name, follow=True))
         await client.first_epoch(job.name)
@@ -234,15 +234,3 @@ async def test_a_log_is_followed_to_the_jobs_end_and_read_from_a_byte_on(tmp_pat
         assert "epoch 2/2" in whole
         assert rest == whole[len("trainer") :]
         assert (refusal.code, refusal.fields) == ("OUT_OF_RANGE", ["offset"])
-
-
-async def import_through_gate(folder: Path, client: object) -> None:
-    """Import with a gated trainer: open the gate as soon as there is one."""
-
-    async def open_gate() -> bool | None:
-        for run in (folder / "data/imports").iterdir():
-            (run / "go").touch()
-            return True
-        return None
-
-    await asyncio.gather(client.import_flowers(), eventually(open_gate))

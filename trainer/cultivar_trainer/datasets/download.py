@@ -43,8 +43,10 @@ def download(url: str, path: Path, *, algorithm: str, digest: str, journal: Jour
             _fetch(url, part, journal)
             break
         except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-                raise _failed(url, error) from error
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                if error.code < 500:
+                    raise _failed(url, error) from error
             failures = 1 if part.exists() and part.stat().st_size > before else failures + 1
             if failures >= ATTEMPTS:
                 raise _failed(url, error) from error

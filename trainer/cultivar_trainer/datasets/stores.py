@@ -3,9 +3,9 @@
 import hashlib
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from cultivar_contract import files, preprocessing
 from cultivar_contract.preprocessing import Preprocessing
+from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.version import DatasetVersion, Sample
 from cultivar_trainer.journal import Journal
 
+ABANDONED_AFTER_S = 86_400.0
+"""An entry that has been begun and not finished for so long belongs to a trainer that is gone."""
 ASPECT_MARGIN = 1.15
 """Shorter side of images kept for random crops, in inputs."""
 
@@ -83,13 +86,12 @@ class Caches:
 
     def _make_room(self, needed_bytes: int) -> None:
         # Open memory maps of a removed entry stay readable until their process ends.
-        entries = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in entries}
+        ages = {path: path.stat().st_mtime for path in self._folder.iterdir()}
+        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in ages}
         used = sum(sizes.values())
-        for path in entries:
-            if used + needed_bytes <= self._budget_bytes:
-                return
-            if not path.name.startswith("."):  # a dot: being filled
+        for path, changed in sorted(ages.items(), key=lambda item: item[1]):
+            being_filled = path.name.startswith(".") and time.time() - changed < ABANDONED_AFTER_S
+            if not being_filled and used + needed_bytes > self._budget_bytes:
                 shutil.rmtree(path, ignore_errors=True)
                 used -= sizes[path]
 
@@ -106,10 +108,10 @@ def pixel_store(
         partial = caches.begin(int(np.prod(shape)))
         images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
 
-        def fill(index: int) -> None:
-            images[index] = preprocessing.load(dataset.read(samples[index]), spec)
-
-        _on_all_cores(fill, len(samples), journal)
+        decoded = on_all_cores(lambda sample: preprocessing.load(dataset.read(sample), spec), samples)
+        for index, image in enumerate(decoded):
+            images[index] = image
+            journal.progress("decoding", index + 1, len(samples), "images")
         images.flush()
         path = caches.finish(partial, key)
     # Copy-on-write: torch wants memory that it could write to, and the file must never change.
@@ -126,32 +128,20 @@ def aspect_store(
     if path is None:
         partial = caches.begin(int(len(samples) * shorter_side**2 * 3 * 4 / 3))
         shapes = np.zeros((len(samples), 2), np.int64)
-        decoded: dict[int, NDArray[np.uint8]] = {}
-
-        def fill(index: int) -> None:
-            decoded[index] = preprocessing.load_with_aspect(dataset.read(samples[index]), shorter_side)
-
         with (partial / "pixels.bin").open("wb") as file:
-            for start in range(0, len(samples), 256):
-                chunk = range(start, min(start + 256, len(samples)))
-                _on_all_cores(fill, len(samples), journal, chunk)
-                for index in chunk:
-                    image = decoded.pop(index)
-                    shapes[index] = image.shape[:2]
-                    file.write(image.tobytes())
+            decoded = on_all_cores(
+                lambda sample: preprocessing.load_with_aspect(dataset.read(sample), shorter_side), samples
+            )
+            for index, image in enumerate(decoded):
+                shapes[index] = image.shape[:2]
+                file.write(image.tobytes())
+                journal.progress("decoding for crops", index + 1, len(samples), "images")
         np.save(partial / "shapes.npy", shapes)
         path = caches.finish(partial, key)
     shapes = np.load(path / "shapes.npy")
     ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 3)
     offsets = np.concatenate([[0], ends[:-1]])
     return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="r"), offsets, shapes)
-
-
-def _on_all_cores(fill: Callable[[int], None], total: int, journal: Journal, indices: range | None = None) -> None:
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        chosen = indices if indices is not None else range(total)
-        for done, _ in zip(chosen, pool.map(fill, chosen), strict=True):
-            journal.progress("decoding", done + 1, total, "images")
 
 
 def _key(kind: str, geometry: str, samples: Sequence[Sample]) -> str:

@@ -1,11 +1,7 @@
 """Task import_dataset: from files or a download to an immutable data set version."""
 
 import hashlib
-import os
 import shutil
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +13,7 @@ from cultivar_contract import preprocessing, tasks
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer.datasets import sources, version
 from cultivar_trainer.datasets.draws import draw_fraction
+from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.sources import Source, SourceImage
 from cultivar_trainer.datasets.version import DatasetClass, Sample
 from cultivar_trainer.errors import TaskFailed
@@ -63,7 +60,7 @@ def import_source(source: Source, target: Path, split_seed: int, journal: Journa
     with version.Pack(target) as pack:
         kept: list[tuple[SourceImage, str, int, int]] = []
         rejected: list[dataset_pb2.RejectedFile] = []
-        for done, checked in enumerate(_check_all(source.images), start=1):
+        for done, checked in enumerate(on_all_cores(_check, source.images), start=1):
             if checked.rejection:
                 rejected.append(dataset_pb2.RejectedFile(path=checked.image.path, reason=checked.rejection))
                 journal.warning(f"rejected {checked.image.path}: {checked.rejection}")
@@ -110,19 +107,6 @@ def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Sour
     if asked.builtin:
         return sources.builtin(asked.builtin, Path(asked.downloads), scratch, journal)
     return sources.folder(Path(asked.folder), Path(asked.class_names) if asked.class_names else None)
-
-
-def _check_all(images: list[SourceImage]) -> Iterator[_Checked]:
-    """Read, hash and decode every image, in order, on all cores, with a bounded number in memory."""
-    workers = os.cpu_count() or 1
-    pending: deque[Future[_Checked]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for image in images:
-            pending.append(pool.submit(_check, image))
-            if len(pending) > 8 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def _check(image: SourceImage) -> _Checked:

@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from running_service import connected, eventually, make_config, running
-from test_job_lifecycle import FAILED, QUEUED, RUNNING, SUCCEEDED, import_through_gate, states
+from running_service import FAILED, QUEUED, RUNNING, SUCCEEDED, connected, eventually, make_config, running, states
 
 RUNNER = """
 import asyncio, logging, sys
@@ -31,7 +30,7 @@ def start_service(folder: Path, package: Path) -> tuple[subprocess.Popen, Path]:
 
 async def address_of(log: Path) -> str:
     async def told() -> str | None:
-        found = re.search(r"serving gRPC on (\S+),", log.read_text())
+        found = re.search(r"serving gRPC on (\S+),", await asyncio.to_thread(log.read_text))
         return found and found[1]
 
     return await eventually(told)
@@ -40,7 +39,7 @@ async def address_of(log: Path) -> str:
 async def test_a_killed_services_trainer_goes_on_and_its_job_succeeds(tmp_path: Path, package: Path) -> None:
     process, log = start_service(tmp_path, package)
     async with connected(await address_of(log)) as client:
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         await client.first_epoch(job.name)
         trainer_log = await client.log(job.name)
@@ -62,7 +61,7 @@ async def test_a_killed_services_trainer_goes_on_and_its_job_succeeds(tmp_path: 
 async def test_sigterm_ends_watches_leaves_trainers_running_and_exits_with_0(tmp_path: Path, package: Path) -> None:
     process, log = start_service(tmp_path, package)
     async with connected(await address_of(log)) as client:
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         await client.first_epoch(job.name)
         process.terminate()
@@ -76,12 +75,12 @@ async def test_sigterm_ends_watches_leaves_trainers_running_and_exits_with_0(tmp
 
 async def test_a_job_whose_trainer_died_meanwhile_fails_as_lost(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         await client.first_epoch(job.name)
         pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])
     os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)  # this process stands for the service that was killed
+    await asyncio.to_thread(os.waitpid, pid, 0)  # this process stands for the service that was killed
     age_request(tmp_path, job.name)
 
     async with running(make_config(tmp_path, package=package)) as (_, client):
@@ -94,7 +93,7 @@ async def test_a_job_whose_trainer_died_meanwhile_fails_as_lost(tmp_path: Path, 
 
 async def test_a_trainer_that_finished_meanwhile_is_published(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await import_through_gate(tmp_path, client)
+        await client.import_flowers()
         job = await client.create_job()
         await client.first_epoch(job.name)
         pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])

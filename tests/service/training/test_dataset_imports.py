@@ -51,6 +51,18 @@ async def test_a_failed_import_says_why_takes_no_number_and_can_be_deleted(tmp_p
         assert (await refused(client.datasets.GetDataset(get(begun.name)))).code == "NOT_FOUND"
 
 
+async def test_an_import_that_became_a_version_is_deleted_only_by_the_version_s_name(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        ready = await client.import_flowers()
+        again = await client.datasets.CreateDataset(create("flowers", builtin="procedural-flowers"))
+        await client.imported(again.name)
+
+        refusal = await refused(client.datasets.DeleteDataset(dataset_pb2.DeleteDatasetRequest(name=again.name)))
+
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "IMPORT_READY")
+        assert ready.name in refusal.message
+
+
 async def test_a_version_in_use_is_not_deleted_and_its_number_not_given_again(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="stubborn", package=package)) as (_, client):
         first = await client.import_flowers()

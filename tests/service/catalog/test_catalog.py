@@ -1,0 +1,84 @@
+"""The catalog's file: its schema, and its one owner."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from running_service import make_config
+
+from cultivar_service.catalog import migrations
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.storage import DataDirectory, new_identifier
+from cultivar_service.errors import StartupRefused
+
+COUNT = "SELECT count(*) FROM models"
+
+
+def test_a_catalog_is_migrated_once_and_kept(tmp_path: Path) -> None:
+    for _ in range(2):
+        catalog = Catalog(tmp_path / "catalog.sqlite")
+        catalog.close()
+
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
+        versions = connection.execute("SELECT version FROM schema_version").fetchall()
+    assert versions == [(len(migrations.MIGRATIONS),)]
+
+
+def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
+    Catalog(tmp_path / "catalog.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE schema_version SET version = 999")
+        connection.commit()
+
+    with pytest.raises(StartupRefused, match="schema is 999"):
+        Catalog(tmp_path / "catalog.sqlite")
+
+
+async def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+
+    def fail(connection: object) -> None:
+        connection.exec_driver_sql("INSERT INTO models VALUES ('a', 1)")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await catalog.write(fail)
+    count = await catalog.read(lambda connection: connection.exec_driver_sql(COUNT).scalar())
+    catalog.close()
+
+    assert count == 0
+
+
+async def test_readers_see_whole_transactions_while_one_writes(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+
+    def add(number: int) -> object:
+        def write(connection: object) -> None:
+            for name in (f"a{number}", f"b{number}"):
+                connection.exec_driver_sql("INSERT INTO models VALUES (?, 1)", (name,))
+
+        return write
+
+    writes = asyncio.gather(*(catalog.write(add(number)) for number in range(50)))
+    counts = set()
+    while not writes.done():
+        counts.add(await catalog.read(lambda connection: connection.exec_driver_sql(COUNT).scalar()))
+    await writes
+    catalog.close()
+
+    assert all(count % 2 == 0 for count in counts)
+
+
+def test_one_service_holds_a_data_directory(tmp_path: Path) -> None:
+    first = DataDirectory(make_config(tmp_path))
+    with pytest.raises(StartupRefused, match="another service"):
+        DataDirectory(make_config(tmp_path))
+    first.close()
+
+    DataDirectory(make_config(tmp_path)).close()
+
+
+def test_identifiers_differ() -> None:
+    assert len({new_identifier() for _ in range(100)}) == 100

@@ -1,0 +1,65 @@
+"""Settings: read once, checked once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cultivar_service.__main__ import read_config
+from cultivar_service.config import Address
+
+
+def test_defaults_are_loopback_and_below_the_data_directory(tmp_path: Path) -> None:
+    config = read_config([], {"CULTIVAR_DATA_DIR": str(tmp_path)})
+
+    assert str(config.grpc_address) == "127.0.0.1:50051"
+    assert str(config.metrics_address) == "127.0.0.1:9464"
+    assert config.weights_dir == tmp_path / "weights"
+    assert config.datasets_root == tmp_path / "sources"
+    assert not config.insecure
+
+
+def test_flags_win_over_the_environment() -> None:
+    environment = {"CULTIVAR_GRPC_ADDRESS": "127.0.0.1:1", "CULTIVAR_METRICS_ADDRESS": "0.0.0.0:2"}
+    config = read_config(["--grpc-address", "localhost:3"], environment)
+
+    assert (str(config.grpc_address), str(config.metrics_address)) == ("localhost:3", "0.0.0.0:2")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:50051", "example.org:1"])
+def test_a_public_grpc_address_needs_to_be_asked_for(address: str) -> None:
+    with pytest.raises(ValueError, match="CULTIVAR_INSECURE"):
+        read_config([], {"CULTIVAR_GRPC_ADDRESS": address})
+
+    assert read_config([], {"CULTIVAR_GRPC_ADDRESS": address, "CULTIVAR_INSECURE": "true"}).insecure
+    assert read_config(["--insecure", "--grpc-address", address], {}).insecure
+
+
+@pytest.mark.parametrize("text", ["50051", "localhost", "localhost:x", "localhost:65536", ":1", "::1:50051", ""])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        Address.parse(text)
+
+
+def test_an_ipv6_address_keeps_its_brackets() -> None:
+    address = Address.parse("[::1]:50051")
+
+    assert address.is_loopback
+    assert str(address) == "[::1]:50051"
+
+
+def test_an_odd_boolean_is_refused() -> None:
+    with pytest.raises(ValueError, match="true or false"):
+        read_config([], {"CULTIVAR_INSECURE": "maybe"})
+
+
+def test_the_command_refuses_a_public_address_with_one_line_and_status_2(tmp_path: Path) -> None:
+    environment = {**os.environ, "CULTIVAR_GRPC_ADDRESS": "0.0.0.0:0", "CULTIVAR_DATA_DIR": str(tmp_path / "data")}
+    ended = subprocess.run([sys.executable, "-m", "cultivar_service"], env=environment, capture_output=True, text=True)
+
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "CULTIVAR_INSECURE" in ended.stderr
+    assert not (tmp_path / "data").exists()

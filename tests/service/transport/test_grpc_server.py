@@ -1,0 +1,139 @@
+"""The wire: health, reflection, errors nobody foresaw, draining."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from published_models import publish, published
+from running_service import Refusal, classifying, drain, make_config, refused, running
+from tiny_package import RED, encoded
+
+from cultivar.v1 import dataset_pb2, training_pb2
+from cultivar_service.catalog.database import Catalog
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_health_is_told_of_the_whole_each_service_and_each_model(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    async with running(make_config(tmp_path)) as (service, client):
+        health = health_pb2_grpc.HealthStub(client.channel)
+
+        async def status(name: str) -> int:
+            return (await health.Check(health_pb2.HealthCheckRequest(service=name))).status
+
+        assert await status("") == SERVING
+        assert await status("cultivar.v1.PredictionService") == SERVING
+        assert (await refused(status("model/flowers"))).code == "NOT_FOUND"
+        await publish(service, make_package("one"))
+        assert await status("model/flowers") == SERVING
+
+
+async def test_reflection_names_every_service(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+        requests = [reflection_pb2.ServerReflectionRequest(list_services="")]
+        (answer,) = await drain(stub.ServerReflectionInfo(iter(requests)))
+
+        names = {one.name for one in answer.list_services_response.service}
+        assert {
+            f"cultivar.v1.{one}Service" for one in ("Dataset", "Training", "Model", "Artifact", "Prediction")
+        } < names
+        assert "grpc.health.v1.Health" in names
+
+
+async def test_bytes_that_are_no_request_are_refused(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        call = client.channel.unary_unary("/cultivar.v1.PredictionService/Predict")
+
+        assert (await refused(call(b"\xff\xff\xff"))).code == "INVALID_ARGUMENT"
+        unknown = client.channel.unary_unary("/cultivar.v1.PredictionService/Nothing")
+        assert (await refused(unknown(b""))).code == "UNIMPLEMENTED"
+
+
+async def test_an_error_nobody_foresaw_tells_its_number_and_nothing_from_inside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        with monkeypatch.context() as broken:
+
+            async def fail(*_: object) -> None:
+                raise RuntimeError(f"secret {tmp_path}")
+
+            broken.setattr(Catalog, "read", fail)
+            refusal = await refused(client.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest()))
+
+        assert (refusal.code, refusal.reason) == ("INTERNAL", "INTERNAL")
+        assert "secret" not in refusal.message
+        number = refusal.message.rpartition(" ")[2]
+        assert f"request {number}" in caplog.text
+        assert "secret" in caplog.text
+        assert (await client.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest())).next_page_token == ""
+
+
+async def test_draining_finishes_predictions_ends_watches_and_refuses_new_work(
+    tmp_path: Path, make_package: Callable[..., Path], package: Path
+) -> None:
+    async with published(
+        tmp_path, [make_package("one")], behaviour="stubborn", package=package, cancel_grace_s=0.1
+    ) as (service, client):
+        await client.import_flowers()
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        watch = asyncio.create_task(client.events(job.name))
+        prediction = asyncio.create_task(client.predict(*[encoded((1, 2, 3), size=1500)] * 32))
+        await classifying(service)
+
+        closing = asyncio.create_task(service.drain())
+        ended = await refused(watch)
+        refusal = await refused(client.predict(RED))
+        answer = await prediction
+        await closing
+        (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+
+        assert (ended.code, ended.reason) == ("UNAVAILABLE", "DRAINING")
+        assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "DRAINING")
+        assert refusal.retry_s is not None
+        assert len(answer.results) == 32
+
+
+async def test_a_watch_that_a_client_leaves_changes_nothing(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="stubborn", package=package)) as (service, client):
+        await client.import_flowers()
+        job = await client.create_job()
+        request = training_pb2.WatchTrainingJobRequest(name=job.name)
+        watch = client.training.WatchTrainingJob(request)
+        first = await anext(aiter(watch))
+        watch.cancel()
+        await client.first_epoch(job.name)
+        (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+
+        events = await client.events(job.name, after=first.number)
+
+        assert [event.number for event in events] == list(range(2, len(events) + 2))
+        counted = service.metrics.registry.get_sample_value(
+            "cultivar_grpc_requests_total", {"method": "WatchTrainingJob", "code": "CANCELLED"}
+        )
+        assert counted == 1
+
+
+async def test_a_deadline_that_passes_is_counted_as_such(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="gated", package="-")) as (service, client):
+        await client.import_flowers()
+        job = await client.create_job()
+        request = training_pb2.WatchTrainingJobRequest(name=job.name)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await drain(client.training.WatchTrainingJob(request, timeout=0.3))
+        await asyncio.sleep(0.05)
+        await client.training.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(name=job.name))
+        await client.events(job.name)
+
+        assert Refusal(caught.value).code == "DEADLINE_EXCEEDED"
+        labels = {"method": "WatchTrainingJob", "code": "DEADLINE_EXCEEDED"}
+        assert service.metrics.registry.get_sample_value("cultivar_grpc_requests_total", labels) == 1

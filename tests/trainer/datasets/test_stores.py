@@ -1,0 +1,94 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cultivar_contract import preprocessing
+from cultivar_contract.preprocessing import Preprocessing
+from cultivar_trainer.datasets import stores
+from cultivar_trainer.datasets.parallel import on_all_cores
+from cultivar_trainer.datasets.stores import Caches, aspect_store, pixel_store
+from cultivar_trainer.datasets.version import DatasetVersion, by_split
+from cultivar_trainer.journal import Journal
+
+SPEC = Preprocessing(size=24, resize=28, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "events.jsonl") as journal:
+        yield journal
+
+
+def test_a_store_holds_exactly_what_serving_would_see(flowers: Path, tmp_path: Path, journal: Journal) -> None:
+    with DatasetVersion(flowers) as version:
+        samples = by_split(version.samples)["val"]
+
+        store = pixel_store(version, samples, SPEC, Caches(tmp_path / "caches", 1 << 30), journal)
+
+        expected = np.stack([preprocessing.load(version.read(one), SPEC) for one in samples])
+    assert np.array_equal(store.images, expected)
+
+
+def test_a_second_job_finds_the_store_and_other_images_get_another(
+    flowers: Path, tmp_path: Path, journal: Journal
+) -> None:
+    caches = Caches(tmp_path / "caches", 1 << 30)
+    with DatasetVersion(flowers) as version:
+        samples = by_split(version.samples)["val"]
+        first, again = (pixel_store(version, samples, SPEC, caches, journal) for _ in range(2))
+        fewer = pixel_store(version, samples[1:], SPEC, caches, journal)
+
+    assert first.key == again.key != fewer.key
+    assert len(list((tmp_path / "caches").iterdir())) == 2
+
+
+def test_images_for_crops_keep_their_shape(flowers: Path, tmp_path: Path, journal: Journal) -> None:
+    with DatasetVersion(flowers) as version:
+        samples = by_split(version.samples)["val"]
+
+        store = aspect_store(version, samples, 40, Caches(tmp_path / "caches", 1 << 30), journal)
+
+        for index in (0, 7, len(samples) - 1):
+            expected = preprocessing.load_with_aspect(version.read(samples[index]), 46)
+            assert np.array_equal(store.image(index), expected)
+
+
+def test_the_least_recently_used_entries_make_room(tmp_path: Path) -> None:
+    caches = Caches(tmp_path, 250)
+    for number, name in enumerate(("old", "older", "new")):
+        path = caches.begin(0)
+        (path / "data").write_bytes(bytes(100))
+        caches.finish(path, name)
+        os.utime(tmp_path / name, (1000 - 100 * (name == "older") + number,) * 2)
+    assert caches.find("old") is not None  # used just now
+
+    caches.begin(100)
+
+    assert caches.find("older") is None
+    assert caches.find("new") is None
+    assert caches.find("old") is not None
+
+
+def test_what_a_killed_trainer_had_begun_is_removed_a_day_later_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = Caches(tmp_path, 50)
+    begun = caches.begin(0)
+    (begun / "data").write_bytes(bytes(100))
+    caches.begin(100)
+    assert begun.exists()
+
+    monkeypatch.setattr(stores, "ABANDONED_AFTER_S", 0)
+    caches.begin(100)
+
+    assert not begun.exists()
+
+
+def test_answers_come_in_order_and_an_exception_ends_the_work() -> None:
+    assert list(on_all_cores(lambda number: number * 2, range(200))) == [2 * number for number in range(200)]
+
+    with pytest.raises(ZeroDivisionError):
+        list(on_all_cores(lambda number: 1 // (number - 50), range(10_000)))
