@@ -4,7 +4,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Splits by the usual names of their folders, in lower case."""
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
@@ -35,19 +44,19 @@ def scan(folder: Path) -> Layout:
     if not folder.is_dir():
         raise UnusableFolder("there is no such folder")
     top = _folders(folder)
-    splits = {SPLIT_FOLDERS[name]: folder / name for name in top if name in SPLIT_FOLDERS}
+    splits = {SPLIT_FOLDERS[name.lower()]: folder / name for name in top if name.lower() in SPLIT_FOLDERS}
     if not splits:
         if len(top) < 2:
             raise UnusableFolder(
                 f"it has {len(top)} class folder(s): put the images of each of 2 or more classes in its own"
             )
         return Layout(splits=(), class_ids=tuple(top), folders={"": folder})
-    named_twice = sorted(split for split in splits if sum(SPLIT_FOLDERS.get(name) == split for name in top) > 1)
+    named_twice = sorted(split for split in splits if sum(SPLIT_FOLDERS.get(name.lower()) == split for name in top) > 1)
     if named_twice:
         raise UnusableFolder(f"it has two folders for the split {named_twice[0]}: keep one")
     if "train" not in splits:
         raise UnusableFolder(f"it has {', '.join(sorted(splits))} but no train folder: add one")
-    others = sorted(set(top) - set(SPLIT_FOLDERS))
+    others = [name for name in top if name.lower() not in SPLIT_FOLDERS]
     if others:
         raise UnusableFolder(f"beside its split folders it has {', '.join(others[:5])}: move or remove them")
     class_ids = _folders(splits["train"])
@@ -64,14 +73,22 @@ def scan(folder: Path) -> Layout:
 
 
 def images(folder: Path) -> list[Path]:
-    """Return the files of one class folder that look like images, sorted, at any depth; links are not followed."""
+    """Return the files of one class folder that look like images, sorted, at any depth; linked folders are left out.
+
+    Raises:
+        OSError: a folder can't be read.
+    """
     found = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 found.append(Path(root) / name)
     return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _folders(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from cultivar_contract.names import NAME_RULE, is_file_name, is_name
 from cultivar_contract.spec_fields import FIELDS, SpecField, enum_value_name
 from cultivar_contract.violations import Violation
 
-DEVICE = re.compile(r"auto|cpu|cuda:\d{1,3}")
+DEVICE = re.compile(r"auto|cpu|cuda:(0|[1-9][0-9]?)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,7 @@ def resolve(spec: pb.TrainingSpec, dataset: DatasetFacts | None, weight_files: C
     _check_weights(resolution, architecture, weight_files)
     _check_training(resolution, architecture)
     if dataset is not None:
-        _check_data(resolution, dataset)
+        _check_data(resolution, spec, dataset)
     return resolution
 
 
@@ -189,7 +189,7 @@ def _check_training(resolution: Resolution, architecture: Architecture) -> None:
                 message="contradicts augmentation.padded_crop: set one of the two to 0",
             )
         )
-    if recipe.augmentation.padded_crop >= recipe.input.size:
+    if 1 <= recipe.input.size <= recipe.augmentation.padded_crop:
         violations.append(
             Violation(
                 field="augmentation.padded_crop",
@@ -197,7 +197,7 @@ def _check_training(resolution: Resolution, architecture: Architecture) -> None:
                 f"use less than {recipe.input.size}",
             )
         )
-    if recipe.optimizer.nesterov and recipe.optimizer.momentum == 0 and recipe.optimizer.kind == pb.OPTIMIZER_KIND_SGD:
+    if recipe.optimizer.nesterov and recipe.optimizer.momentum == 0:
         violations.append(
             Violation(field="optimizer.nesterov", message="needs momentum: set it to false or momentum above 0")
         )
@@ -217,7 +217,7 @@ def _check_training(resolution: Resolution, architecture: Architecture) -> None:
         )
 
 
-def _check_data(resolution: Resolution, dataset: DatasetFacts) -> None:
+def _check_data(resolution: Resolution, asked: pb.TrainingSpec, dataset: DatasetFacts) -> None:
     recipe, violations = resolution.recipe, resolution.violations
     recipe.dataset = dataset.name
     if not recipe.HasField("model"):
@@ -259,20 +259,23 @@ def _check_data(resolution: Resolution, dataset: DatasetFacts) -> None:
                 message=f"{limit} leaves some of the {len(kept)} classes without an image: use {len(kept)} or more",
             )
         )
-    _warn(resolution, dataset, kept)
+    _warn(resolution, asked, dataset, kept)
 
 
-def _warn(resolution: Resolution, dataset: DatasetFacts, kept: set[str]) -> None:
+def _warn(resolution: Resolution, asked: pb.TrainingSpec, dataset: DatasetFacts, kept: set[str]) -> None:
     recipe, warnings = resolution.recipe, resolution.warnings
     counts = [
         count
         for one, count in zip(dataset.class_ids, dataset.counts.get("train", ()), strict=False)
         if one in kept and count
     ]
-    if not sum(dataset.counts.get("test", ())):
-        warnings.append("The data set has no test images: there will be no test metrics.")
+    test = zip(dataset.class_ids, dataset.counts.get("test", ()), strict=False)
+    if not any(count for one, count in test if one in kept):
+        warnings.append("There are no test images, so there will be no test metrics.")
     if counts and max(counts) > 10 * min(counts):
         warnings.append(f"Classes are imbalanced: {min(counts)} to {max(counts)} training images.")
+    if recipe.optimizer.kind == pb.OPTIMIZER_KIND_ADAMW and asked.optimizer.HasField("momentum"):
+        warnings.append("optimizer.momentum has no meaning for adamw.")
     augmented = any(getattr(recipe.augmentation, one.name) for one in recipe.augmentation.DESCRIPTOR.fields)
     if recipe.mode == pb.FINE_TUNING_MODE_HEAD and augmented:
         warnings.append("With augmentation the backbone runs in every epoch: without it, once.")

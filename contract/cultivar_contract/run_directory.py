@@ -205,7 +205,7 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("ab")
 
     def __enter__(self) -> "EventWriter":
         return self
@@ -217,6 +217,7 @@ class EventWriter:
         """Stamp an event with the time and append it."""
         event.time.GetCurrentTime()
         self._file.write(json_format.MessageToJson(event, indent=None).encode() + b"\n")
+        self._file.flush()
 
 
 def read_events(path: Path, offset: int) -> tuple[list[event_pb2.JobEvent], int]:

@@ -139,7 +139,7 @@ def _show(descriptor: Any, value: Any) -> str:
 def _learning_rate(spec: Spec, _: Architecture) -> float:
     adamw = spec.optimizer.kind == pb.OPTIMIZER_KIND_ADAMW
     if spec.mode == pb.FINE_TUNING_MODE_FULL:
-        return 1e-4 if adamw else 3e-3
+        return 3e-4 if adamw else 3e-3
     return 1e-3 if adamw else 5e-2
 
 
@@ -240,7 +240,8 @@ FIELDS = (
     ),
     SpecField(
         path="augmentation.resized_crop",
-        help="Smallest share of the area that a random window keeps before it is resized; 0: off.",
+        help="Smallest share of the area that a random window keeps before it is resized, at an aspect ratio of 3/4 to "
+        "4/3 where the image has room for it; 0: off.",
         default=0.0,
         minimum=0,
         maximum=1,
@@ -272,12 +273,17 @@ FIELDS = (
         path="optimizer.learning_rate",
         help="Peak learning rate.",
         default=_learning_rate,
-        default_help="adamw 0.001, sgd 0.05; in mode full adamw 0.0001, sgd 0.003",
+        default_help="adamw 0.001, sgd 0.05; in mode full adamw 0.0003, sgd 0.003",
         above=0,
         maximum=1e6,
     ),
     SpecField(path="optimizer.momentum", help="Momentum of sgd.", default=0.9, minimum=0, maximum=0.9999),
-    SpecField(path="optimizer.nesterov", help="Nesterov's form of sgd's momentum; needs momentum.", default=True),
+    SpecField(
+        path="optimizer.nesterov",
+        help="Nesterov's form of sgd's momentum; needs momentum.",
+        default=lambda spec, _: spec.optimizer.momentum > 0,
+        default_help="true where momentum is above 0",
+    ),
     SpecField(
         path="optimizer.weight_decay",
         help="Decay of weights, not of biases or normalisation: decoupled in adamw, in the loss (L2) in sgd.",

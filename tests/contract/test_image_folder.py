@@ -20,7 +20,7 @@ def test_class_folders_alone_have_no_splits(tmp_path: Path) -> None:
 
 
 def test_split_folders_are_found_under_their_usual_names(tmp_path: Path) -> None:
-    layout = scan(make(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "valid/a/1.jpg", "test/b/1.jpg"))
+    layout = scan(make(tmp_path, "Train/a/1.jpg", "Train/b/1.jpg", "valid/a/1.jpg", "TEST/b/1.jpg"))
 
     assert layout.splits == ("train", "val", "test")
 

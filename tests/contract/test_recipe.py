@@ -100,7 +100,7 @@ def test_defaults_fill_everything_that_a_client_leaves_out() -> None:
     assert recipe.epochs == 20
     assert recipe.optimizer.learning_rate == 1e-3
     assert recipe.schedule.warmup_epochs == 4
-    assert resolution.warnings == ["The data set has no test images: there will be no test metrics."]
+    assert resolution.warnings == ["There are no test images, so there will be no test metrics."]
 
 
 def test_a_recipe_resolves_to_itself() -> None:
@@ -171,6 +171,29 @@ def test_all_violations_are_named_at_once_with_value_and_remedy() -> None:
 )
 def test_a_contradiction_is_refused_at_its_field(changes: dict[str, Any], field: str) -> None:
     assert list(violations(spec(**changes))) == [field]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:01", "cuda:128", "cuda:\u0663", "gpu", "CPU"])
+def test_only_devices_that_torch_can_count_pass(device: str) -> None:
+    assert list(violations(spec(execution={"device": device}))) == ["execution.device"]
+
+
+def test_an_input_of_no_pixels_is_one_violation() -> None:
+    assert list(violations(spec(input={"size": 0}))) == ["input.size"]
+
+
+def test_sgd_without_momentum_is_plain_sgd() -> None:
+    resolution = resolve(spec(optimizer={"kind": "OPTIMIZER_KIND_SGD", "momentum": 0}), FLOWERS, set())
+
+    assert not resolution.violations
+    assert not resolution.recipe.optimizer.nesterov
+
+
+def test_a_field_that_has_no_meaning_here_is_warned_of() -> None:
+    assert (
+        "optimizer.momentum has no meaning for adamw."
+        in resolve(spec(optimizer={"momentum": 0.5}), FLOWERS, set()).warnings
+    )
 
 
 def test_a_data_set_without_validation_images_is_refused() -> None:

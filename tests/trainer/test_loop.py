@@ -98,6 +98,16 @@ def test_a_loss_that_is_no_number_ends_the_job_with_step_rate_and_advice(resolve
     assert caught.value.reason == "LOSS_NOT_FINITE"
 
 
+def test_a_validation_loss_that_is_no_number_ends_the_job_too(resolved: Resolved, tmp_path: Path) -> None:
+    recipe = resolved(
+        epochs=1, optimizer={"kind": "OPTIMIZER_KIND_SGD", "learningRate": 1e6, "weightDecay": 1000}, batchSize=101
+    )
+    recipe.optimizer.learning_rate = 1e38
+
+    with pytest.raises(TaskFailed, match="no longer a finite number"):
+        train(recipe, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("metric", "better"),
     [

@@ -22,7 +22,10 @@ def main() -> int:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheel phones home otherwise
     # Read when torch loads its OpenMP: threads that spin while they wait make a shared host up to 30 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this
+    # Libraries only warn: the exporter alone would add a page of its own steps to every log.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    logger.setLevel(logging.INFO)
     task, run = sys.argv[1], RunDirectory(Path(sys.argv[2]).resolve())
     signal.signal(signal.SIGTERM, _cancel)
     try:
@@ -49,7 +52,8 @@ def _run(task: str, run: RunDirectory, attempt: int, request: dict[str, Any]) ->
         return Result(attempt=attempt, outcome="FAILED", reason=error.reason, message=error.message, value={})
     except OSError as error:
         logger.exception("the operating system refused")
-        text = f"{error.strerror or type(error).__name__}: see the job's log"
+        where = f" ({Path(os.fsdecode(error.filename)).name})" if isinstance(error.filename, (str, bytes)) else ""
+        text = f"{error.strerror or type(error).__name__}{where}: see the job's log"
         return Result(attempt=attempt, outcome="FAILED", reason="OS_ERROR", message=text, value={})
     except Exception as error:  # The only catch-all: whatever happens, the run directory tells what.
         logger.exception("the task failed")

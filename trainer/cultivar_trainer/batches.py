@@ -11,9 +11,11 @@ from torch import Tensor
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer.augmentation import color, geometry
 from cultivar_trainer.datasets.stores import AspectStore, PixelStore
-from cultivar_trainer.evaluation import EVALUATION_BATCH
+from cultivar_trainer.evaluation import evaluation_batch
 from cultivar_trainer.randomness import Draw
 
+FEATURE_BATCH = 64
+"""Rows of features per evaluation of a head."""
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that pixels may take to live there for the whole job."""
 
@@ -43,8 +45,9 @@ class PlainPixels:
         """Return images (B, 3, S, S), 0 to 1."""
         return to_float(self.images[indices.to(self.images.device)].to(self.device), self.memory_format)
 
-    def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once with its label."""
+        batch_size = evaluation_batch(self.images.shape[1])
         for start in range(0, len(self.labels), batch_size):
             indices = torch.arange(start, min(start + batch_size, len(self.labels)))
             yield self.inputs(indices), self.labels[start : start + batch_size]
@@ -106,11 +109,11 @@ class CachedFeatures:
         """Return features (B, F)."""
         return self.features[indices.to(self.features.device)].to(self.device)
 
-    def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every sample once with its label."""
-        for start in range(0, len(self.labels), batch_size):
-            rows = self.features[start : start + batch_size].to(self.device)
-            yield rows, self.labels[start : start + batch_size]
+        for start in range(0, len(self.labels), FEATURE_BATCH):
+            rows = self.features[start : start + FEATURE_BATCH].to(self.device)
+            yield rows, self.labels[start : start + FEATURE_BATCH]
 
 
 def plain_pixels(

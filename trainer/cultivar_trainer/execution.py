@@ -16,6 +16,9 @@ from cultivar_trainer.errors import TaskFailed
 
 _SMALL_FAMILIES = frozenset({"lenet"})
 """Too little work per layer for bf16 or channels_last to pay."""
+_BFLOAT16_ON_CPU = frozenset({"resnet"})
+"""Families whose dense convolutions train twice as fast in bf16 on CPUs that have it. Depthwise and 1x1 convolutions
+gain a seventh at best, and lose to fp32 by far as soon as another process wants the same cores (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +59,8 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
     small = ARCHITECTURES[recipe.architecture].family in _SMALL_FAMILIES
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
     frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
-    use_bfloat16 = _has_bfloat16(device) and not small and not frozen_backbone
+    pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family in _BFLOAT16_ON_CPU
+    use_bfloat16 = _has_bfloat16(device) and pays and not small and not frozen_backbone
     return Plan(
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
@@ -73,6 +77,9 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
 def apply(chosen: Plan) -> None:
     """Set the process up as the plan says; the plan is then the only source of numerical choices."""
     torch.set_num_threads(chosen.threads)
+    # float32 means float32: TF32's shorter products would make evaluation and the exported graph differ.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -83,12 +90,12 @@ def apply(chosen: Plan) -> None:
 def _device(asked: str) -> torch.device:
     if asked == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    # Counted before torch sees the number, which it would wrap around at 128.
+    if asked.startswith("cuda:") and int(asked.removeprefix("cuda:")) >= torch.cuda.device_count():
         raise TaskFailed(
             "DEVICE_NOT_AVAILABLE", f"{asked}: this host has {torch.cuda.device_count()} CUDA GPU(s): use auto or cpu"
         )
-    return device
+    return torch.device(asked)
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -4,10 +4,11 @@ import hashlib
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cultivar_trainer.batches import CachedFeatures, PlainPixels
-from cultivar_trainer.datasets.stores import Caches
+from cultivar_trainer.datasets.stores import Caches, create_array
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.finetuning import freeze_digest
 from cultivar_trainer.journal import Journal
@@ -18,6 +19,7 @@ def cached_features(
     network: Network,
     pixels: PlainPixels,
     *,
+    split: str,
     pixels_key: str,
     plan: Plan,
     caches: Caches,
@@ -31,27 +33,23 @@ def cached_features(
     path = caches.find(key)
     if path is None:
         width = int(np.prod(network.feature_shape))
-        partial = caches.begin(len(pixels.labels) * width * 4)
-        features = np.lib.format.open_memmap(
-            partial / "features.npy", mode="w+", dtype=np.float32, shape=(len(pixels.labels), width)
-        )
-        _fill(network, pixels, features, journal)
-        features.flush()
-        path = caches.finish(partial, key)
+        with caches.filling(key, len(pixels.labels) * width * 4) as partial:
+            features = create_array(partial / "features.npy", np.float32, (len(pixels.labels), width))
+            _fill(network, pixels, features, split, journal)
+            features.flush()
+        path = caches.entry(key)
     rows: Tensor = torch.from_numpy(np.load(path / "features.npy", mmap_mode="c"))
     return CachedFeatures(features=rows, labels=pixels.labels, device=pixels.device)
 
 
 @torch.no_grad()
-def _fill(
-    network: Network, pixels: PlainPixels, features: np.ndarray[tuple[int, int], np.dtype[np.float32]], journal: Journal
-) -> None:
+def _fill(network: Network, pixels: PlainPixels, features: NDArray[np.float32], split: str, journal: Journal) -> None:
     network.eval()
     done = 0
     for inputs, _ in pixels.in_order():
         features[done : done + len(inputs)] = network.features(inputs).cpu().numpy()
         done += len(inputs)
-        journal.progress("computing features", done, len(features), "images")
+        journal.progress(f"computing {split} features", done, len(features), "images")
 
 
 def _key(network: Network, pixels_key: str, plan: Plan) -> str:

@@ -109,6 +109,8 @@ def fit(
         trained = time.perf_counter()
         network.eval()
         metrics = evaluation.evaluate(forward, validation.in_order())
+        if not math.isfinite(metrics.loss):
+            raise _diverged(step - 1, schedule.learning_rate(step - 1))
         figures = Epoch(
             epoch=epoch + 1,
             learning_rate=schedule.learning_rate(step - 1),

@@ -28,7 +28,7 @@ def build_optimizer(
             groups,
             lr=spec.learning_rate,
             momentum=spec.momentum,
-            nesterov=spec.nesterov and spec.momentum > 0,
+            nesterov=spec.nesterov,
             fused=fused,
         )
     return torch.optim.AdamW(groups, lr=spec.learning_rate, fused=fused)

@@ -135,8 +135,9 @@ def _classify_test(inputs: PackageInputs, model: bytes, journal: Journal) -> NDA
     session = export.session(model, inputs.plan.threads)
     samples = inputs.selection.splits["test"]
     answers = []
-    for start in range(0, len(samples), evaluation.EVALUATION_BATCH):
-        chunk = samples[start : start + evaluation.EVALUATION_BATCH]
+    batch_size = evaluation.evaluation_batch(inputs.preprocessing.size)
+    for start in range(0, len(samples), batch_size):
+        chunk = samples[start : start + batch_size]
         images = np.stack([preprocessing.load(inputs.dataset.read(one), inputs.preprocessing) for one in chunk])
         answers.append(export.onnx_probabilities(session, images))
         journal.progress("evaluating test images", start + len(chunk), len(samples), "images")
@@ -145,7 +146,7 @@ def _classify_test(inputs: PackageInputs, model: bytes, journal: Journal) -> NDA
 
 def _write_weights(path: Any, network: Network) -> None:
     tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.named_tensors()}
-    np.savez(path, allow_pickle=False, **tensors)
+    np.savez(path, **tensors)  # type: ignore[arg-type]
 
 
 def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
@@ -155,7 +156,7 @@ def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
         arrays[f"{split}_sha256"] = np.array([sample.sha256 for sample in one.samples])
         arrays[f"{split}_label"] = np.array([sample.label for sample in one.samples], np.int64)
         arrays[f"{split}_probabilities"] = one.probabilities
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _write_golden(folder: Any, inputs: PackageInputs, validation: _Evaluated) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Random numbers that are a function of (seed, epoch, sample index, stream): the same on every device and restart.
 
+DROPOUT and INITIALISATION only seed torch's own generator, whose numbers differ between CPU and GPU.
+
 SplitMix64 (Steele, Lea & Flood 2014) over a counter; torch's 64-bit integers wrap around as its arithmetic needs.
 """
 

@@ -42,3 +42,13 @@ def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
 def test_totals_are_met_exactly_for_every_size() -> None:
     for total in range(1, 121):
         assert len(draw_limited(KEYS, LABELS, total=total, per_class=0, seed=0)) == total
+
+
+def test_a_limit_keeps_every_class_while_it_can_however_skewed_they_are() -> None:
+    labels = [0] * 1000 + [1, 2]
+    keys = [str(position) for position in range(len(labels))]
+
+    for total in (3, 4, 10, 900):
+        kept = draw_limited(keys, labels, total=total, per_class=0, seed=0)
+        assert len(kept) == total
+        assert {labels[position] for position in kept} == {0, 1, 2}

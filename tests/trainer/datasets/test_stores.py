@@ -58,33 +58,43 @@ def test_images_for_crops_keep_their_shape(flowers: Path, tmp_path: Path, journa
 
 def test_the_least_recently_used_entries_make_room(tmp_path: Path) -> None:
     caches = Caches(tmp_path, 250)
-    for number, name in enumerate(("old", "older", "new")):
-        path = caches.begin(0)
-        (path / "data").write_bytes(bytes(100))
-        caches.finish(path, name)
-        os.utime(tmp_path / name, (1000 - 100 * (name == "older") + number,) * 2)
+    (tmp_path / "a stray file").write_bytes(b"")
+    for number, name in enumerate(("old", "older")):
+        with caches.filling(name, 100) as path:
+            (path / "data").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1000 - number,) * 2)
     assert caches.find("old") is not None  # used just now
 
-    caches.begin(100)
+    with caches.filling("new", 100) as path:
+        (path / "data").write_bytes(bytes(100))
 
     assert caches.find("older") is None
-    assert caches.find("new") is None
     assert caches.find("old") is not None
+    assert caches.find("new") is not None
+
+
+def test_filling_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    caches = Caches(tmp_path, 50)
+
+    with pytest.raises(ZeroDivisionError), caches.filling("key", 100) as path:
+        (path / "data").write_bytes(bytes(1 // 0))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_trainer_had_begun_is_removed_a_day_later_and_not_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caches = Caches(tmp_path, 50)
-    begun = caches.begin(0)
+    begun = tmp_path / ".of-a-killed-trainer"
+    begun.mkdir()
     (begun / "data").write_bytes(bytes(100))
-    caches.begin(100)
-    assert begun.exists()
+    with caches.filling("key", 100):
+        assert begun.exists()
 
     monkeypatch.setattr(stores, "ABANDONED_AFTER_S", 0)
-    caches.begin(100)
-
-    assert not begun.exists()
+    with caches.filling("other", 100):
+        assert not begun.exists()
 
 
 def test_answers_come_in_order_and_an_exception_ends_the_work() -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,29 @@ def test_weights_of_another_network_are_refused_by_tensor_name(resolved: Resolve
         build(resolved(), 5, file)
 
     assert caught.value.reason == "WEIGHTS_DO_NOT_FIT"
+
+
+def test_a_larger_sisters_file_is_refused(resolved: Resolved, tmp_path: Path) -> None:
+    file = save(tmp_path / "larger.pth", {**lenet(10).state_dict(), "features.6.weight": torch.zeros(1)})
+
+    with pytest.raises(TaskFailed, match=r"features\.6\.weight is unknown to this network"):
+        build(resolved(), 5, file)
+
+
+def test_values_that_are_no_numbers_are_refused(resolved: Resolved, tmp_path: Path) -> None:
+    file = save(tmp_path / "nan.pth", {**lenet(10).state_dict(), "features.0.bias": torch.full((6,), float("nan"))})
+
+    with pytest.raises(TaskFailed, match=r"features\.0\.bias has values that are no finite numbers"):
+        build(resolved(), 5, file)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: {"model": s, "epoch": 3}, lambda s: {f"module.{n}": t for n, t in s.items()}]
+)
+def test_the_usual_wrappings_of_a_state_dictionary_are_taken_off(tmp_path: Path, wrap: Any) -> None:
+    state = lenet(10).state_dict()
+
+    assert set(weights.read(save(tmp_path / "wrapped.pth", wrap(state)).path)) == set(state)
 
 
 class Hostile:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,47 @@ def test_a_split_left_empty_by_corrupt_files_ends_the_import(tmp_path: Path, run
         run(root)
 
     assert caught.value.reason == "EMPTY_SPLIT"
+
+
+def test_a_split_folder_without_images_is_not_replaced_by_a_draw(tmp_path: Path, run: Import) -> None:
+    root = write(write(tmp_path / "in", "Train/a", 20), "Train/b", 20)
+    (root / "VAL" / "a").mkdir(parents=True)
+
+    with pytest.raises(TaskFailed, match="val has no readable image"):
+        run(root)
+
+
+def test_copies_of_one_file_are_drawn_into_one_split(tmp_path: Path, run: Import) -> None:
+    root = write(write(tmp_path / "in", "a", 20), "b", 20)
+    for path in list(root.rglob("*.jpg")):
+        (path.parent / f"copy-{path.name}").write_bytes(path.read_bytes())
+
+    dataset = run(root)
+
+    assert counts(dataset) == {"train": [32, 32], "val": [4, 4], "test": [4, 4]}
+    with DatasetVersion(tmp_path / "out") as version:
+        splits = by_split(version.samples)
+        digests = [{one.sha256 for one in samples} for samples in splits.values()]
+    assert sum(len(one) for one in digests) == len(set.union(*digests)) == 40
+
+
+def test_odd_files_are_rejected_and_neither_hang_nor_end_the_import(tmp_path: Path, run: Import) -> None:
+    root = write(write(tmp_path / "in", "train/a", 4), "train/b", 4)
+    write(write(root, "val/a", 2), "val/b", 2)
+    os.mkfifo(root / "train" / "a" / "pipe.jpg")
+    Path(os.fsdecode(os.fsencode(root / "train" / "b") + b"/caf\xe9.jpg")).write_bytes(jpeg(5))
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "x.jpg").write_bytes(jpeg(6))
+    (root / "val" / "c").symlink_to(tmp_path / "secret")
+
+    dataset = run(root)
+
+    rejected = {one.path: one.reason for one in dataset.rejected_files}
+    assert rejected == {
+        "train/a/pipe.jpg": "is no regular file",
+        "train/b/caf\\xe9.jpg": "its name is no UTF-8: rename it",
+    }
+    assert sum(split.image_count for split in dataset.splits) == 12
 
 
 def test_a_class_without_training_images_ends_the_import(tmp_path: Path, run: Import) -> None:

@@ -1,6 +1,8 @@
 """Downloads that show bytes and time left, resume where they broke off, and are checked."""
 
+import fcntl
 import hashlib
+import http.client
 import os
 import time
 import urllib.error
@@ -32,9 +34,15 @@ def download(url: str, path: Path, *, algorithm: str, digest: str, journal: Jour
     Raises:
         TaskFailed: DOWNLOAD_FAILED or DOWNLOAD_CORRUPT.
     """
-    if path.exists() and _matches(path, algorithm, digest):
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two jobs that want one file: the second waits and finds it
+        if not (path.exists() and _matches(path, algorithm, digest)):
+            _download(url, path, algorithm, digest, journal)
+    return path
+
+
+def _download(url: str, path: Path, algorithm: str, digest: str, journal: Journal) -> None:
     part = path.with_name(path.name + ".part")
     failures = 0
     while True:
@@ -42,7 +50,7 @@ def download(url: str, path: Path, *, algorithm: str, digest: str, journal: Jour
         try:
             _fetch(url, part, journal)
             break
-        except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, EOFError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
                 if error.code < 500:
@@ -59,7 +67,6 @@ def download(url: str, path: Path, *, algorithm: str, digest: str, journal: Jour
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
-    return path
 
 
 def _fetch(url: str, part: Path, journal: Journal) -> None:

@@ -49,8 +49,10 @@ def _share(sizes: dict[int, int], total: int) -> dict[int, int]:
         for label in by_remainder:
             if sum(quotas.values()) < total and quotas[label] < sizes[label]:
                 quotas[label] += 1
+    floor = 1 if total >= len(sizes) else 0
     while sum(quotas.values()) > total:
-        largest = max(quotas, key=lambda label: (quotas[label] - exact[label], label))
+        spare = [label for label, quota in quotas.items() if quota > floor]
+        largest = max(spare, key=lambda label: (quotas[label] - exact[label], label))
         quotas[largest] -= 1
     return quotas
 

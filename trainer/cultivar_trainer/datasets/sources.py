@@ -1,7 +1,10 @@
 """Where images come from: folders, and the built-in data sets."""
 
+import errno
 import io
+import os
 import pickle
+import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,6 +46,8 @@ class Source:
     classes: dict[str, str]
     """Display name by class id, in label order."""
     images: list[SourceImage]
+    splits: tuple[str, ...]
+    """`train`, `val`, `test`: those that the source brings; empty where it brings none."""
     protocol: str
     """How the source splits its images: `official`, `as given`, or empty where it does not."""
 
@@ -57,17 +62,21 @@ def folder(path: Path, class_names: Path | None) -> Source:
         layout = image_folder.scan(path)
     except image_folder.UnusableFolder as error:
         raise TaskFailed("UNUSABLE_FOLDER", f"the folder can't be imported: {error}") from error
+    if odd := [class_id for class_id in layout.class_ids if not is_text(class_id)]:
+        shown = os.fsencode(odd[0]).decode(errors="backslashreplace")
+        raise TaskFailed("UNUSABLE_FOLDER", f"the folder {shown} has a name that is no UTF-8: rename it")
     images = [
         SourceImage(path=file.relative_to(path).as_posix(), class_id=class_id, split=split, read=partial(_read, file))
         for split, root in layout.folders.items()
         for class_id in layout.class_ids
-        if (root / class_id).is_dir()
+        if (root / class_id).is_dir() and not (root / class_id).is_symlink()
         for file in image_folder.images(root / class_id)
     ]
     names = _class_names(class_names) if class_names else {}
     return Source(
         classes={class_id: names.get(class_id, class_id) for class_id in layout.class_ids},
         images=images,
+        splits=layout.splits,
         protocol="as given" if layout.splits else "",
     )
 
@@ -94,12 +103,24 @@ def builtin(name: str, downloads: Path, scratch: Path, journal: Journal) -> Sour
     raise TaskFailed("UNKNOWN_BUILTIN", f"{name!r} is unknown: use procedural-flowers, cifar10 or flowers102")
 
 
+def is_text(name: str) -> bool:
+    """Tell whether a file's name is UTF-8; Python keeps other bytes as lone surrogates, which can't be written."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _procedural_flowers(scratch: Path) -> Source:
     procedural_flowers.write_folder(scratch, images_per_species=procedural_flowers.IMAGES_PER_SPECIES)
     drawn = folder(scratch, None)
     names = {species.id: species.display_name for species in procedural_flowers.SPECIES}
     return Source(
-        classes={class_id: names[class_id] for class_id in drawn.classes}, images=drawn.images, protocol="as drawn"
+        classes={class_id: names[class_id] for class_id in drawn.classes},
+        images=drawn.images,
+        splits=drawn.splits,
+        protocol="as drawn",
     )
 
 
@@ -123,8 +144,8 @@ def _cifar10(downloads: Path, journal: Journal) -> Source:
         pixels = batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         for row, label, name in zip(pixels, batch[b"labels"], batch[b"filenames"], strict=True):
             path = f"{split}/{names[label]}/{name.decode()}"
-            images.append(SourceImage(path=path, class_id=names[label], split=split, read=partial(_to_png, row)))
-    return Source(classes={name: name for name in names}, images=images, protocol="official")
+            images.append(SourceImage(path=path, class_id=names[label], split=split, read=partial(_to_bmp, row)))
+    return Source(classes={name: name for name in names}, images=images, splits=("train", "test"), protocol="official")
 
 
 def _flowers102(downloads: Path, scratch: Path, journal: Journal) -> Source:
@@ -154,13 +175,18 @@ def _flowers102(downloads: Path, scratch: Path, journal: Journal) -> Source:
         class_id = ids[int(labels[number - 1]) - 1]
         path = f"{split_of[number]}/{class_id}/{file.name}"
         images.append(SourceImage(path=path, class_id=class_id, split=split_of[number], read=partial(_read, file)))
-    return Source(classes=dict(zip(ids, names, strict=True)), images=images, protocol="official")
+    return Source(
+        classes=dict(zip(ids, names, strict=True)),
+        images=images,
+        splits=("train", "val", "test"),
+        protocol="official",
+    )
 
 
-def _to_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode uint8 (H, W, 3) without losing a bit."""
+def _to_bmp(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 (H, W, 3) without losing a bit, to the same bytes by every version of every library."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "BMP")
     return buffer.getvalue()
 
 
@@ -178,12 +204,20 @@ def _unpickle(content: bytes) -> dict[bytes, Any]:
 
 
 def _read(file: Path) -> bytes:
-    if file.is_symlink():
-        raise OSError("is a link, and links are not followed")
-    size = file.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise OSError(f"has {size} bytes, more than {MAX_FILE_BYTES}")
-    return file.read_bytes()
+    try:
+        # NONBLOCK: opening a pipe would wait for a writer.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError("is a link, and links are not followed") from error
+        raise
+    with os.fdopen(descriptor, "rb") as opened:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("is no regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise OSError(f"has {status.st_size} bytes, more than {MAX_FILE_BYTES}")
+        return opened.read(MAX_FILE_BYTES)
 
 
 def _class_names(path: Path) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Pixels derived from images: decoded once, kept as uint8, shared by jobs, dropped when space is short."""
 
 import hashlib
+import math
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,38 +65,56 @@ class Caches:
     def find(self, key: str) -> Path | None:
         """Return the folder of a finished entry, and remember that it was used."""
         path = self._folder / key
-        if not path.is_dir():
+        try:
+            os.utime(path)
+        except FileNotFoundError:
             return None
-        os.utime(path)
         return path
 
-    def begin(self, needed_bytes: int) -> Path:
-        """Return an empty folder to fill, after older entries made room for it."""
+    def entry(self, key: str) -> Path:
+        """Return the folder of an entry that has just been filled."""
+        return self._folder / key
+
+    @contextmanager
+    def filling(self, key: str, needed_bytes: int) -> Iterator[Path]:
+        """Lend an empty folder that becomes the entry `key`, after older entries have made room for it.
+
+        Where another job was faster, its entry stays; where filling fails, nothing stays.
+        """
         self._make_room(needed_bytes)
         path = self._folder / f".{uuid.uuid4().hex}"
         path.mkdir()
-        return path
-
-    def finish(self, path: Path, key: str) -> Path:
-        """Publish a filled folder as an entry; where another job was faster, its entry stays."""
-        files.sync_tree(path)
-        target = self._folder / key
         try:
-            path.rename(target)
-        except OSError:
-            shutil.rmtree(path)
-        return target
+            yield path
+            files.sync_tree(path)
+            with suppress(OSError):
+                path.rename(self._folder / key)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _make_room(self, needed_bytes: int) -> None:
         # Open memory maps of a removed entry stay readable until their process ends.
-        ages = {path: path.stat().st_mtime for path in self._folder.iterdir()}
-        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in ages}
-        used = sum(sizes.values())
-        for path, changed in sorted(ages.items(), key=lambda item: item[1]):
+        entries = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError, NotADirectoryError):  # removed by another job, or not ours
+                entries.append((path.stat().st_mtime, path, sum(file.stat().st_size for file in path.iterdir())))
+        used = sum(size for _, _, size in entries)
+        for changed, path, size in sorted(entries):
             being_filled = path.name.startswith(".") and time.time() - changed < ABANDONED_AFTER_S
             if not being_filled and used + needed_bytes > self._budget_bytes:
                 shutil.rmtree(path, ignore_errors=True)
-                used -= sizes[path]
+                used -= size
+
+
+def create_array(path: Path, dtype: type[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Make a .npy file of zeros and map it; its space is taken at once, so that a full disk is an OSError here.
+
+    Writing to a mapped page that the disk has no room for would kill the process instead.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def pixel_store(
@@ -105,15 +126,14 @@ def pixel_store(
     shape = (len(samples), spec.size, spec.size, 3)
     path = caches.find(key)
     if path is None:
-        partial = caches.begin(int(np.prod(shape)))
-        images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-
-        decoded = on_all_cores(lambda sample: preprocessing.load(dataset.read(sample), spec), samples)
-        for index, image in enumerate(decoded):
-            images[index] = image
-            journal.progress("decoding", index + 1, len(samples), "images")
-        images.flush()
-        path = caches.finish(partial, key)
+        with caches.filling(key, math.prod(shape)) as partial:
+            images = create_array(partial / "images.npy", np.uint8, shape)
+            decoded = on_all_cores(lambda sample: preprocessing.load(dataset.read(sample), spec), samples)
+            for index, image in enumerate(decoded):
+                images[index] = image
+                journal.progress(f"decoding {samples[0].split}", index + 1, len(samples), "images")
+            images.flush()
+        path = caches.entry(key)
     # Copy-on-write: torch wants memory that it could write to, and the file must never change.
     return PixelStore(np.load(path / "images.npy", mmap_mode="c"), key)
 
@@ -126,9 +146,11 @@ def aspect_store(
     key = _key("aspect", f"{shorter_side}-{preprocessing.VERSION}", samples)
     path = caches.find(key)
     if path is None:
-        partial = caches.begin(int(len(samples) * shorter_side**2 * 3 * 4 / 3))
         shapes = np.zeros((len(samples), 2), np.int64)
-        with (partial / "pixels.bin").open("wb") as file:
+        with (
+            caches.filling(key, int(len(samples) * shorter_side**2 * 3 * 4 / 3)) as partial,
+            (partial / "pixels.bin").open("wb") as file,
+        ):
             decoded = on_all_cores(
                 lambda sample: preprocessing.load_with_aspect(dataset.read(sample), shorter_side), samples
             )
@@ -136,8 +158,8 @@ def aspect_store(
                 shapes[index] = image.shape[:2]
                 file.write(image.tobytes())
                 journal.progress("decoding for crops", index + 1, len(samples), "images")
-        np.save(partial / "shapes.npy", shapes)
-        path = caches.finish(partial, key)
+            np.save(partial / "shapes.npy", shapes)
+        path = caches.entry(key)
     shapes = np.load(path / "shapes.npy")
     ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 3)
     offsets = np.concatenate([[0], ends[:-1]])

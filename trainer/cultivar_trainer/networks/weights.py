@@ -37,6 +37,11 @@ def find(architecture: str, weights: str, folder: Path, downloads: Path, journal
         url = members[weights].url
         name = url.rpartition("/")[2]
         digest = name.rpartition("-")[2].removesuffix(".pth")  # torchvision's names carry the sha256's first digits
+        if (folder / name).exists() and not files.sha256_file(folder / name).startswith(digest):
+            raise TaskFailed(
+                "DOWNLOAD_CORRUPT",
+                f"{name} in the weights folder does not match its sha256 {digest}: remove or replace it",
+            )
         target = folder if os.access(folder, os.W_OK) or (folder / name).exists() else downloads
         path = download(url, target / name, algorithm="sha256", digest=digest, journal=journal)
     elif is_file_name(weights) and (folder / weights).is_file():
@@ -59,8 +64,13 @@ def load(model: nn.Module, file: WeightsFile, head: str) -> event_pb2.WeightsLoa
             shape.
     """
     given = read(file.path)
+    names = {name for name, _ in model.state_dict().items()}
+    # A smaller sister's tensors are all in a larger one's file: half of its blocks must not be thrown away in silence.
+    wrong = [f"{name} is unknown to this network" for name in given if name not in names and name.split(".")[0] != head]
+    wrong += [
+        f"{name} has values that are no finite numbers" for name, tensor in given.items() if not _is_finite(tensor)
+    ]
     report = event_pb2.WeightsLoaded(source=file.source, sha256=file.sha256)
-    wrong: list[str] = []
     for name, tensor in model.state_dict(keep_vars=True).items():
         if name.startswith(f"{head}."):
             if name in given:
@@ -102,11 +112,18 @@ def read(path: Path) -> dict[str, Tensor]:
         raise TaskFailed(
             "WEIGHTS_UNREADABLE", f"{path.name} is no file of tensors ({type(error).__name__}): save a state dictionary"
         ) from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
+    for wrapper in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise TaskFailed("WEIGHTS_UNREADABLE", f"{path.name} is no dictionary of tensors: save a state dictionary")
-    return dict(loaded)
+    # DataParallel puts its own name before all others.
+    prefix = "module." if loaded and all(name.startswith("module.") for name in loaded) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in loaded.items()}
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def _has_enum(architecture: str) -> bool:

@@ -1,7 +1,9 @@
 """Task import_dataset: from files or a download to an immutable data set version."""
 
 import hashlib
+import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +64,9 @@ def import_source(source: Source, target: Path, split_seed: int, journal: Journa
         rejected: list[dataset_pb2.RejectedFile] = []
         for done, checked in enumerate(on_all_cores(_check, source.images), start=1):
             if checked.rejection:
-                rejected.append(dataset_pb2.RejectedFile(path=checked.image.path, reason=checked.rejection))
-                journal.warning(f"rejected {checked.image.path}: {checked.rejection}")
+                path = os.fsencode(checked.image.path).decode(errors="backslashreplace")
+                rejected.append(dataset_pb2.RejectedFile(path=path, reason=checked.rejection))
+                journal.warning(f"rejected {path}: {checked.rejection}")
             else:
                 kept.append((checked.image, checked.sha256, pack.add(checked.encoded), len(checked.encoded)))
             journal.progress("importing", done, len(source.images), "images")
@@ -82,6 +85,7 @@ def import_source(source: Source, target: Path, split_seed: int, journal: Journa
             for (image, sha256, offset, size), split in zip(kept, splits, strict=True)
         ]
         samples = list(version.in_label_order(samples))
+        _warn_of_copies(samples, journal)
         classes = [DatasetClass(id=class_id, display_name=name) for class_id, name in source.classes.items()]
         digest = pack.finish(classes, samples, protocol)
     return dataset_pb2.Dataset(
@@ -112,6 +116,8 @@ def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Sour
 def _check(image: SourceImage) -> _Checked:
     encoded, rejection = b"", ""
     try:
+        if not sources.is_text(image.path):
+            raise OSError("its name is no UTF-8: rename it")
         encoded = image.read()
         preprocessing.decode(encoded)
     except OSError as error:
@@ -124,7 +130,7 @@ def _check(image: SourceImage) -> _Checked:
 def _check_splits(source: Source, kept: list[SourceImage], rejected: list[dataset_pb2.RejectedFile]) -> None:
     first = f", such as {rejected[0].path} ({rejected[0].reason})" if rejected else ""
     lost = f" ({len(rejected)} files were rejected{first})" if rejected else ""
-    for split in dict.fromkeys(image.split for image in source.images):
+    for split in source.splits or ("",):
         if not any(image.split == split for image in kept):
             raise TaskFailed(
                 "EMPTY_SPLIT", f"{split or 'the folder'} has no readable image{lost}: add some or repair them"
@@ -139,39 +145,56 @@ def _check_splits(source: Source, kept: list[SourceImage], rejected: list[datase
 
 def _splits(source: Source, images: list[tuple[SourceImage, str]], seed: int) -> tuple[list[str], str]:
     """Return each image's split and how it came about; missing splits are drawn from the training images."""
-    given = {image.split for image, _ in images}
+    given = set(source.splits)
     missing = [split for split in ("val", "test") if split not in given]
     if given == {"train", "val"} or not missing:
-        return [image.split for image, _ in images], source.protocol or "as given"
-    splits = [image.split or "train" for image, _ in images]
+        return [image.split for image, _ in images], source.protocol
     if "test" in given:
         missing = ["val"]
-    _check_enough(source, images, splits, missing)
-    labels = [list(source.classes).index(image.class_id) for image, _ in images]
+    splits = [image.split or "train" for image, _ in images]
+    _check_enough(
+        source, [image for (image, _), split in zip(images, splits, strict=True) if split == "train"], missing
+    )
+    labels = {class_id: label for label, class_id in enumerate(source.classes)}
     for number, split in enumerate(missing):
-        pool = [i for i, one in enumerate(splits) if one == "train"]
+        # Copies of one file go together: in two splits they would let a model answer what it has learnt by heart.
+        pool = {
+            (labels[image.class_id], sha256): None
+            for (image, sha256), now in zip(images, splits, strict=True)
+            if now == "train"
+        }
+        keys = list(pool)
         # Without the second draw's own seed it would take the images next in the first draw's order.
         drawn = draw_fraction(
-            [images[i][1] + images[i][0].path for i in pool],
-            [labels[i] for i in pool],
+            [sha256 for _, sha256 in keys],
+            [label for label, _ in keys],
             HELD_OUT_FRACTION / (1 - number * HELD_OUT_FRACTION),
             seed + 1_000_003 * number,
         )
-        for i in drawn:
-            splits[pool[i]] = split
+        chosen = {keys[position] for position in drawn}
+        for position, (image, sha256) in enumerate(images):
+            if splits[position] == "train" and (labels[image.class_id], sha256) in chosen:
+                splits[position] = split
     drawn_text = f"drawn: {', '.join(missing)} {HELD_OUT_FRACTION:.0%} each of train, stratified, seed {seed}"
     return splits, f"{source.protocol}; {drawn_text}" if source.protocol else drawn_text
 
 
-def _check_enough(source: Source, images: list[tuple[SourceImage, str]], splits: list[str], missing: list[str]) -> None:
+def _check_enough(source: Source, images: list[SourceImage], missing: list[str]) -> None:
     needed = 1 + len(missing)
+    counts = Counter(image.class_id for image in images)
     for class_id in source.classes:
-        count = sum(
-            image.class_id == class_id and split == "train" for (image, _), split in zip(images, splits, strict=True)
-        )
-        if count < needed:
+        if counts[class_id] < needed:
             raise TaskFailed(
                 "TOO_FEW_IMAGES",
-                f"class {class_id} has {count} image(s) for {needed} splits (train, {', '.join(missing)}): "
+                f"class {class_id} has {counts[class_id]} image(s) for {needed} splits (train, {', '.join(missing)}): "
                 f"add images, or bring splits of your own",
             )
+
+
+def _warn_of_copies(samples: list[Sample], journal: Journal) -> None:
+    splits: dict[str, set[str]] = {}
+    for sample in samples:
+        splits.setdefault(sample.sha256, set()).add(sample.split)
+    shared = sum(len(found) > 1 for found in splits.values())
+    if shared:
+        journal.warning(f"{shared} image(s) are in more than one split: figures on them say little")

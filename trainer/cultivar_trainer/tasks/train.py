@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from cultivar_trainer.checkpoint import Checkpoints
 from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import Caches, PixelStore, aspect_store, pixel_store
 from cultivar_trainer.datasets.version import DatasetVersion
+from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.networks import weights
@@ -48,6 +51,13 @@ def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) 
     """Leave a model package in RUN_DIR/package; the answer summarises it."""
     asked = tasks.from_json(tasks.TrainRequest, request)
     recipe = asked.spec()
+    with _memory_told(recipe):
+        return _run(run_directory, asked, recipe, journal)
+
+
+def _run(
+    run_directory: RunDirectory, asked: tasks.TrainRequest, recipe: pb.TrainingSpec, journal: Journal
+) -> dict[str, Any]:
     journal.phase(state_pb2.TRAINING_PHASE_PREPARING)
     plan = execution.plan(recipe)
     execution.apply(plan)
@@ -78,6 +88,22 @@ def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) 
             ),
             journal,
         )
+
+
+@contextmanager
+def _memory_told(recipe: pb.TrainingSpec) -> Iterator[None]:
+    """Turn running out of memory, on the GPU or the host, into a failure with a remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch's allocator for the CPU raises a plain RuntimeError.
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        raise TaskFailed(
+            "OUT_OF_MEMORY",
+            f"memory does not suffice for batch_size {recipe.batch_size} at {recipe.input.size} px: use less of either",
+        ) from error
 
 
 def _prepare(
@@ -170,6 +196,7 @@ def _train(
             features.cached_features(
                 network,
                 pixels,
+                split=split,
                 pixels_key=prepared.stores[split].key,
                 plan=plan,
                 caches=caches,
