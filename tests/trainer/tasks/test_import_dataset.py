@@ -32,7 +32,7 @@ def write(root: Path, folder: str, count: int, first_seed: int = 0) -> Path:
 
 
 def hash_of(text: str) -> int:
-    return int.from_bytes(text.encode()) % 100_000
+    return int.from_bytes(text.encode()) % 100_000 * 1_000
 
 
 Import = Callable[..., dataset_pb2.Dataset]
