@@ -20,8 +20,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     UV_PYTHON_DOWNLOADS=never \
     UV_SYSTEM_CERTS=1
 WORKDIR /build
-COPY deploy/requirements-build.txt ./
-RUN pip install --require-hashes -r requirements-build.txt
+COPY requirements/build.txt ./
+RUN pip install --require-hashes -r build.txt
 # The environment's path is the same in every stage: scripts in it name its interpreter.
 RUN uv venv /opt/cultivar --python python3
 ENV VIRTUAL_ENV=/opt/cultivar
@@ -65,13 +65,15 @@ FROM ${BASE_IMAGE} AS runtime
 # tini is the container's first process. The kernel hands it every orphan, such as the children of a trainer that was
 # killed, and it reaps them; the service reaps only its own. It also lets SIGTERM end a service that still starts:
 # the kernel ignores signals that a first process has not asked for. It signals the service alone, not its trainers.
+# /data is open to every user, as /tmp is, so that a tmpfs there, which takes over its mode but not its owner, and a
+# user of the deployment's choice (--user) work too.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache \
            /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
  && groupadd --gid 10001 cultivar \
  && useradd --uid 10001 --gid cultivar --no-create-home --home-dir /tmp --shell /usr/sbin/nologin cultivar \
- && install -d -o cultivar -g cultivar -m 0750 /data \
+ && install -d -o cultivar -g cultivar -m 1777 /data \
  && install -d /datasets /weights
 COPY --chmod=0644 deploy/healthcheck.py /opt/healthcheck.py
 # Caches of libraries (fonts, kernels) go to the home folder: /tmp is the one place that can be written beside /data.
