@@ -28,8 +28,9 @@ HEAD = f"--dataset flowers --architecture mobilenet_v2 --mode head --weights {WE
 NO_DROPOUT = "--epochs 2 --set network.head_dropout=0 --set publish=never"
 RUNS = {
     "flowers-head": f"{HEAD} --epochs 20",
-    "flowers-full": f"--dataset flowers --architecture mobilenet_v2 --mode full --weights {WEIGHTS} --epochs 3",
-    "flowers-scratch": "--dataset flowers --architecture mobilenet_v2 --mode scratch --epochs 3",
+    "flowers-full": f"{HEAD.replace('head', 'full')} --epochs 3 --set input.size=128 --set publish=never",
+    "flowers-scratch": "--dataset flowers --architecture mobilenet_v2 --mode scratch --epochs 3 "
+    "--set input.size=128 --set publish=never",
     "flowers-head-cached": f"{HEAD} {NO_DROPOUT}",
     "flowers-head-uncached": f"{HEAD} {NO_DROPOUT} --set execution.feature_cache=off",
     "cifar10-scratch": "--dataset cifar10 --architecture resnet18 --mode scratch --epochs 5 "

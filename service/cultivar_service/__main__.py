@@ -69,7 +69,7 @@ async def serve(config: Config) -> None:
     try:
         await service.start()
         await stop.wait()
-        logger.info("draining for at most %g s; trainers live on", config.drain_grace_s)
+        logger.info("draining for at most %g s; trainers are left alone", config.drain_grace_s)
     finally:
         await service.close()
     logger.info("closed")
