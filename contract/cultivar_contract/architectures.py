@@ -4,13 +4,73 @@ from dataclasses import dataclass, field
 
 from cultivar.v1 import architecture_pb2, training_spec_pb2
 from cultivar_contract.preprocessing import Preprocessing
+from cultivar_contract.zoo import NETWORKS, PretrainedWeights, ZooNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_INPUT_SIZE = 1024
 """Pixels; a bound on what one request can make a host compute."""
 
+STRIDE = 32
+"""Pixels that most networks shrink to one; the smallest input of those that name no other."""
 _CIFAR_STEM_MIN_INPUT_SIZE = 8  # three strides of 2 remain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """What the networks of one family share."""
+
+    title: str
+    """Name and source."""
+    head: str
+    """Path of the module that maps features to classes."""
+    head_start: int = 0
+    """First layer of the head where that module is a sequence: its last trainable layer and the dropout before it."""
+    batch_norm: bool = True
+    """Whether it normalises over the batch, which needs two images or more."""
+    head_dropout: float | None = None
+    """Probability that the published head drops a feature; None where it has no dropout."""
+    fixed_input: bool = False
+    """Whether only the default input size fits."""
+    auxiliary_heads: dict[str, float] = field(default_factory=dict)
+    """Paths of heads that only training uses, and the weights of their losses."""
+    auxiliary_min_input: int = 1
+    """Pixels; smaller inputs train without the auxiliary heads, whose pooling they would leave without output."""
+
+
+FAMILIES = {
+    "alexnet": Family(title="AlexNet (Krizhevsky 2014)", head="classifier", head_start=6, batch_norm=False),
+    "convnext": Family(title="ConvNeXt (Liu et al. 2022)", head="classifier", head_start=2, batch_norm=False),
+    "densenet": Family(title="DenseNet (Huang et al. 2017)", head="classifier"),
+    "efficientnet": Family(title="EfficientNet (Tan & Le 2019, 2021)", head="classifier", head_dropout=0.2),
+    "googlenet": Family(title="GoogLeNet (Szegedy et al. 2015)", head="fc", auxiliary_heads={"aux1": 0.3, "aux2": 0.3}),
+    "inception": Family(
+        title="Inception v3 (Szegedy et al. 2016)",
+        head="fc",
+        auxiliary_heads={"AuxLogits": 0.4},
+        auxiliary_min_input=107,
+    ),
+    "lenet": Family(title="LeNet-5 (LeCun et al. 1998) with ReLU and max pooling", head="classifier", batch_norm=False),
+    "mnasnet": Family(title="MnasNet (Tan et al. 2019)", head="classifier", head_dropout=0.2),
+    "mobilenet_v2": Family(title="MobileNetV2 (Sandler et al. 2018)", head="classifier", head_dropout=0.2),
+    "mobilenet_v3": Family(title="MobileNetV3 (Howard et al. 2019)", head="classifier", head_start=2, head_dropout=0.2),
+    "regnet": Family(title="RegNet (Radosavovic et al. 2020)", head="fc"),
+    "resnet": Family(title="ResNet (He et al. 2016)", head="fc"),
+    "resnext": Family(title="ResNeXt (Xie et al. 2017)", head="fc"),
+    "shufflenet": Family(title="ShuffleNetV2 (Ma et al. 2018)", head="fc"),
+    "squeezenet": Family(
+        title="SqueezeNet (Iandola et al. 2016)", head="classifier", batch_norm=False, head_dropout=0.5
+    ),
+    "swin": Family(title="Swin Transformer (Liu et al. 2021)", head="head", batch_norm=False, fixed_input=True),
+    "vgg": Family(
+        title="VGG (Simonyan & Zisserman 2015)", head="classifier", head_start=5, batch_norm=False, head_dropout=0.5
+    ),
+    "vit": Family(
+        title="Vision Transformer (Dosovitskiy et al. 2021)", head="heads.head", batch_norm=False, fixed_input=True
+    ),
+    "wide_resnet": Family(title="Wide ResNet (Zagoruyko & Komodakis 2016)", head="fc"),
+}
+"""By name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,24 +79,22 @@ class Architecture:
 
     name: str
     """As torchvision spells it."""
-    family: str
-    """Networks of one family share builder and head."""
-    description: str
-    """One sentence with its source."""
+    family_name: str
+    """Key in FAMILIES."""
     parameters: int
     """With the original number of classes."""
+    giga_multiply_adds: float
+    """For one image of the default size."""
+    file_megabytes: float
+    """Size of its first weights' file, or of its own in float32."""
     original_classes: int
     """Classes of the published network."""
     min_input_size: int
     """Pixels; smaller images leave a layer without output."""
     default_input_size: int
     """Pixels."""
-    head: str
-    """Path of the module that maps features to classes."""
-    batch_norm: bool
-    """Whether it normalises over the batch, which needs two images or more."""
-    weights: dict[str, int] = field(default_factory=dict)
-    """Members of torchvision's weight enum, and to what length each resizes the shorter side of 224 px inputs."""
+    weights: dict[str, PretrainedWeights] = field(default_factory=dict)
+    """Members of torchvision's weight enum that fit."""
     stems: tuple[str, ...] = ()
     """Stems that can be asked for; empty: no choice."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -44,89 +102,91 @@ class Architecture:
     std: tuple[float, float, float] = IMAGENET_STD
     """Normalisation of inputs, as in `Preprocessing`."""
     resize_ratio: float = 256 / 224
-    """Shorter side after resizing, in inputs: the border that the centre crop cuts off."""
+    """Shorter side after resizing, in inputs, without weights: the border that the centre crop cuts off."""
+
+    @property
+    def family(self) -> Family:
+        """What it shares with its like."""
+        return FAMILIES[self.family_name]
+
+    @property
+    def batch_norm(self) -> bool:
+        """Whether it normalises over the batch, which needs two images or more."""
+        return self.family.batch_norm or self.name.endswith("_bn")
 
     def smallest_input(self, stem: training_spec_pb2.Stem) -> int:
         """Return the smallest input in pixels with this stem."""
         return _CIFAR_STEM_MIN_INPUT_SIZE if stem == training_spec_pb2.STEM_CIFAR else self.min_input_size
 
     def preprocessing(self, *, size: int, weights: str, stem: training_spec_pb2.Stem) -> Preprocessing:
-        """Return how images become inputs of `size` pixels, as the weights were trained to see them."""
-        ratio = self.weights[weights] / 224 if weights in self.weights else self.resize_ratio
+        """Return how images become inputs of `size` pixels, as the weights were trained to see them.
+
+        A file of weights counts as the first member.
+        """
+        ratio, interpolation = self.resize_ratio, "bilinear"
+        if weights and self.weights:
+            member = self.weights.get(weights, next(iter(self.weights.values())))
+            ratio, interpolation = member.resize / self.default_input_size, member.interpolation
         if stem == training_spec_pb2.STEM_CIFAR:
             ratio = 1.0  # small images have no border to spare
         return Preprocessing(
-            size=size, resize=round(size * ratio), interpolation="bilinear", mean=self.mean, std=self.std
+            size=size, resize=round(size * ratio), interpolation=interpolation, mean=self.mean, std=self.std
         )
 
     def to_message(self) -> architecture_pb2.Architecture:
         """Return the API's form."""
         return architecture_pb2.Architecture(
             name=self.name,
-            family=self.family,
-            description=self.description,
+            family=self.family_name,
+            description=self.family.title,
             parameters=self.parameters,
             min_input_size=self.min_input_size,
             default_input_size=self.default_input_size,
-            weights=sorted(self.weights),
+            weights=[
+                architecture_pb2.PretrainedWeights(
+                    member=one.member, imagenet_top1_accuracy=one.top1 / 100, imagenet_top5_accuracy=one.top5 / 100
+                )
+                for one in self.weights.values()
+            ],
             stems=[f"STEM_{stem}" for stem in self.stems],
+            multiply_adds=round(self.giga_multiply_adds * 1e9),
+            file_bytes=round(self.file_megabytes * 1e6),
         )
 
 
-ARCHITECTURES = {
-    architecture.name: architecture
-    for architecture in (
-        Architecture(
-            name="lenet5",
-            family="lenet",
-            description="LeNet-5 (LeCun et al. 1998) with ReLU and max pooling.",
-            parameters=61_706,  # with one channel and 32 px, as published
-            original_classes=10,
-            min_input_size=16,
-            default_input_size=32,
-            head="classifier",
-            batch_norm=False,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            resize_ratio=1.0,
-        ),
-        Architecture(
-            name="mobilenet_v2",
-            family="mobilenet",
-            description="MobileNetV2 (Sandler et al. 2018): inverted residuals with linear bottlenecks.",
-            parameters=3_504_872,
-            original_classes=1000,
-            min_input_size=32,
-            default_input_size=224,
-            head="classifier",
-            batch_norm=True,
-            weights={"IMAGENET1K_V1": 256, "IMAGENET1K_V2": 232},
-        ),
-        Architecture(
-            name="resnet18",
-            family="resnet",
-            description="ResNet-18 (He et al. 2016): residual blocks of two 3x3 convolutions.",
-            parameters=11_689_512,
-            original_classes=1000,
-            min_input_size=32,
-            default_input_size=224,
-            head="fc",
-            batch_norm=True,
-            weights={"IMAGENET1K_V1": 256},
-            stems=("IMAGENET", "CIFAR"),
-        ),
-        Architecture(
-            name="squeezenet1_0",
-            family="squeezenet",
-            description="SqueezeNet 1.0 (Iandola et al. 2016): fire modules and a convolutional head.",
-            parameters=1_248_424,
-            original_classes=1000,
-            min_input_size=21,
-            default_input_size=224,
-            head="classifier",
-            batch_norm=False,
-            weights={"IMAGENET1K_V1": 256},
-        ),
+def _of_the_zoo(network: ZooNetwork) -> Architecture:
+    family = FAMILIES[network.family]
+    return Architecture(
+        name=network.name,
+        family_name=network.family,
+        parameters=network.parameters,
+        giga_multiply_adds=network.giga_multiply_adds,
+        file_megabytes=network.file_megabytes,
+        original_classes=1000,
+        min_input_size=network.default_input_size
+        if family.fixed_input
+        else network.min_input_size
+        if network.min_input_size > 1
+        else STRIDE,
+        default_input_size=network.default_input_size,
+        weights={one.member: one for one in network.weights},
+        stems=("IMAGENET", "CIFAR") if network.name in _CIFAR_STEM_NETWORKS else (),
     )
-}
+
+
+_CIFAR_STEM_NETWORKS = ("resnet18", "resnet34", "resnet50")
+_LENET5 = Architecture(
+    name="lenet5",
+    family_name="lenet",
+    parameters=61_706,  # with one channel and 32 px, as published
+    giga_multiply_adds=0.000_416,
+    file_megabytes=0.247,
+    original_classes=10,
+    min_input_size=16,
+    default_input_size=32,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    resize_ratio=1.0,
+)
+ARCHITECTURES = {one.name: one for one in (_LENET5, *(_of_the_zoo(network) for network in NETWORKS))}
 """By name."""

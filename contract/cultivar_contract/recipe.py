@@ -128,6 +128,14 @@ def _check_network(resolution: Resolution, architecture: Architecture) -> None:
                 f"use {smallest} or more, or leave it out for {architecture.default_input_size}",
             )
         )
+    if architecture.family.fixed_input and recipe.input.size > smallest:
+        violations.append(
+            Violation(
+                field="input.size",
+                message=f"{recipe.input.size} does not fit {architecture.name}, which takes {smallest} px alone: "
+                "leave it out",
+            )
+        )
     if recipe.network.stem == pb.STEM_CIFAR:
         if "CIFAR" not in architecture.stems:
             able = ", ".join(sorted(name for name, one in ARCHITECTURES.items() if "CIFAR" in one.stems))
@@ -142,7 +150,7 @@ def _check_network(resolution: Resolution, architecture: Architecture) -> None:
         violations.append(
             Violation(field="network.stem", message=f"{architecture.name} has one stem: leave the field out")
         )
-    if recipe.network.head_dropout > 0 and architecture.family not in ("mobilenet", "squeezenet"):
+    if recipe.network.head_dropout > 0 and architecture.family.head_dropout is None:
         violations.append(
             Violation(
                 field="network.head_dropout",

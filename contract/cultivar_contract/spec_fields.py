@@ -160,7 +160,7 @@ def _input_size(spec: Spec, architecture: Architecture) -> int:
 
 
 def _head_dropout(_: Spec, architecture: Architecture) -> float:
-    return {"mobilenet": 0.2, "squeezenet": 0.5}.get(architecture.family, 0.0)
+    return architecture.family.head_dropout or 0.0
 
 
 FIELDS = (
@@ -188,7 +188,7 @@ FIELDS = (
         path="network.head_dropout",
         help="Probability that the head's dropout drops a feature while training.",
         default=_head_dropout,
-        default_help="the architecture's own: mobilenet_v2 0.2, squeezenet1_0 0.5, else 0",
+        default_help="the architecture's own, such as 0.2 in mobilenet_v2; 0 where it has no dropout",
         minimum=0,
         maximum=0.95,
         source="Srivastava et al. 2014",

@@ -56,10 +56,10 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
         TaskFailed: DEVICE_NOT_AVAILABLE.
     """
     device = _device(recipe.execution.device)
-    small = ARCHITECTURES[recipe.architecture].family in _SMALL_FAMILIES
+    small = ARCHITECTURES[recipe.architecture].family_name in _SMALL_FAMILIES
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
     frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
-    pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family in _BFLOAT16_ON_CPU
+    pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family_name in _BFLOAT16_ON_CPU
     use_bfloat16 = _has_bfloat16(device) and pays and not small and not frozen_backbone
     return Plan(
         device=str(device),

@@ -175,6 +175,10 @@ def train_one_epoch(
         with autocast:
             logits = forward(train.inputs(indices, epoch)).float()
         loss = F.cross_entropy(logits, targets, label_smoothing=recipe.loss.label_smoothing)
+        for weight, auxiliary in network.auxiliary_logits:
+            loss = loss + weight * F.cross_entropy(
+                auxiliary.float(), targets, label_smoothing=recipe.loss.label_smoothing
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

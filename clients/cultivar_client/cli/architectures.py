@@ -29,18 +29,34 @@ def architectures(address: Address = DEFAULT_ADDRESS, token: Token = None, as_js
                 network.name,
                 network.family,
                 figures.count(network.parameters),
+                figures.count(network.multiply_adds),
+                figures.size(network.file_bytes),
                 network.default_input_size,
                 network.min_input_size,
-                ", ".join(network.weights) or "-",
+                "; ".join(_weights(one) for one in network.weights) or "-",
                 ", ".join(enum_label(STEM, stem) for stem in network.stems) or "-",
             )
             for network in networks
         ]
-        columns = ("name", "family", "parameters>", "input px>", "min px>", "weights", "stems")
+        columns = (
+            "name",
+            "family",
+            "parameters>",
+            "multiply-adds>",
+            "file>",
+            "input px>",
+            "min px>",
+            "weights (ImageNet acc@1, acc@5)",
+            "stems",
+        )
         print_table(columns, rows, empty="no architectures")
         return session.DONE
 
     session.run(address, token, work)
+
+
+def _weights(one: architecture_pb2.PretrainedWeights) -> str:
+    return f"{one.member} {100 * one.imagenet_top1_accuracy:.3f}, {100 * one.imagenet_top5_accuracy:.3f}"
 
 
 def describe(

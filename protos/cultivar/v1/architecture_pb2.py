@@ -25,23 +25,25 @@ _sym_db = _symbol_database.Default()
 from cultivar.v1 import training_spec_pb2 as cultivar_dot_v1_dot_training__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ultivar/v1/architecture.proto\x12\x0b\x63ultivar.v1\x1a\x1f\x63ultivar/v1/training_spec.proto\"\xbc\x01\n\x0c\x41rchitecture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nparameters\x18\x04 \x01(\x03\x12\x16\n\x0emin_input_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64\x65\x66\x61ult_input_size\x18\x06 \x01(\x05\x12\x0f\n\x07weights\x18\x07 \x03(\t\x12 \n\x05stems\x18\x08 \x03(\x0e\x32\x11.cultivar.v1.Stem\"\x1a\n\x18ListArchitecturesRequest\"M\n\x19ListArchitecturesResponse\x12\x30\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.cultivar.v1.Architecture\"\xe5\x01\n\x1b\x44\x65scribeArchitectureRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04mode\x18\x02 \x01(\x0e\x32\x1b.cultivar.v1.FineTuningModeH\x00\x88\x01\x01\x12\x18\n\x0bnum_classes\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\ninput_size\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12$\n\x04stem\x18\x05 \x01(\x0e\x32\x11.cultivar.v1.StemH\x03\x88\x01\x01\x42\x07\n\x05_modeB\x0e\n\x0c_num_classesB\r\n\x0b_input_sizeB\x07\n\x05_stem\"w\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x14\n\x0coutput_shape\x18\x03 \x03(\x03\x12\x12\n\nparameters\x18\x04 \x01(\x03\x12\x11\n\ttrainable\x18\x05 \x01(\x08\x12\x15\n\rmultiply_adds\x18\x06 \x01(\x03\"\xa6\x02\n\x17\x41rchitectureDescription\x12/\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.Architecture\x12\"\n\x06layers\x18\x02 \x03(\x0b\x32\x12.cultivar.v1.Layer\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x04 \x01(\x03\x12\x19\n\x11\x66rozen_parameters\x18\x05 \x01(\x03\x12\x15\n\rmultiply_adds\x18\x06 \x01(\x03\x12\x12\n\ninput_size\x18\x07 \x01(\x05\x12\x13\n\x0bnum_classes\x18\x08 \x01(\x05\x12)\n\x04mode\x18\t \x01(\x0e\x32\x1b.cultivar.v1.FineTuningModeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ultivar/v1/architecture.proto\x12\x0b\x63ultivar.v1\x1a\x1f\x63ultivar/v1/training_spec.proto\"c\n\x11PretrainedWeights\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x1e\n\x16imagenet_top1_accuracy\x18\x02 \x01(\x01\x12\x1e\n\x16imagenet_top5_accuracy\x18\x03 \x01(\x01\"\x87\x02\n\x0c\x41rchitecture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nparameters\x18\x04 \x01(\x03\x12\x16\n\x0emin_input_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64\x65\x66\x61ult_input_size\x18\x06 \x01(\x05\x12/\n\x07weights\x18\x07 \x03(\x0b\x32\x1e.cultivar.v1.PretrainedWeights\x12 \n\x05stems\x18\x08 \x03(\x0e\x32\x11.cultivar.v1.Stem\x12\x15\n\rmultiply_adds\x18\t \x01(\x03\x12\x12\n\nfile_bytes\x18\n \x01(\x03\"\x1a\n\x18ListArchitecturesRequest\"M\n\x19ListArchitecturesResponse\x12\x30\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.cultivar.v1.Architecture\"\xe5\x01\n\x1b\x44\x65scribeArchitectureRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04mode\x18\x02 \x01(\x0e\x32\x1b.cultivar.v1.FineTuningModeH\x00\x88\x01\x01\x12\x18\n\x0bnum_classes\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\ninput_size\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12$\n\x04stem\x18\x05 \x01(\x0e\x32\x11.cultivar.v1.StemH\x03\x88\x01\x01\x42\x07\n\x05_modeB\x0e\n\x0c_num_classesB\r\n\x0b_input_sizeB\x07\n\x05_stem\"w\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x14\n\x0coutput_shape\x18\x03 \x03(\x03\x12\x12\n\nparameters\x18\x04 \x01(\x03\x12\x11\n\ttrainable\x18\x05 \x01(\x08\x12\x15\n\rmultiply_adds\x18\x06 \x01(\x03\"\xa6\x02\n\x17\x41rchitectureDescription\x12/\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.Architecture\x12\"\n\x06layers\x18\x02 \x03(\x0b\x32\x12.cultivar.v1.Layer\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x04 \x01(\x03\x12\x19\n\x11\x66rozen_parameters\x18\x05 \x01(\x03\x12\x15\n\rmultiply_adds\x18\x06 \x01(\x03\x12\x12\n\ninput_size\x18\x07 \x01(\x05\x12\x13\n\x0bnum_classes\x18\x08 \x01(\x05\x12)\n\x04mode\x18\t \x01(\x0e\x32\x1b.cultivar.v1.FineTuningModeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.v1.architecture_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARCHITECTURE']._serialized_start=81
-  _globals['_ARCHITECTURE']._serialized_end=269
-  _globals['_LISTARCHITECTURESREQUEST']._serialized_start=271
-  _globals['_LISTARCHITECTURESREQUEST']._serialized_end=297
-  _globals['_LISTARCHITECTURESRESPONSE']._serialized_start=299
-  _globals['_LISTARCHITECTURESRESPONSE']._serialized_end=376
-  _globals['_DESCRIBEARCHITECTUREREQUEST']._serialized_start=379
-  _globals['_DESCRIBEARCHITECTUREREQUEST']._serialized_end=608
-  _globals['_LAYER']._serialized_start=610
-  _globals['_LAYER']._serialized_end=729
-  _globals['_ARCHITECTUREDESCRIPTION']._serialized_start=732
-  _globals['_ARCHITECTUREDESCRIPTION']._serialized_end=1026
+  _globals['_PRETRAINEDWEIGHTS']._serialized_start=80
+  _globals['_PRETRAINEDWEIGHTS']._serialized_end=179
+  _globals['_ARCHITECTURE']._serialized_start=182
+  _globals['_ARCHITECTURE']._serialized_end=445
+  _globals['_LISTARCHITECTURESREQUEST']._serialized_start=447
+  _globals['_LISTARCHITECTURESREQUEST']._serialized_end=473
+  _globals['_LISTARCHITECTURESRESPONSE']._serialized_start=475
+  _globals['_LISTARCHITECTURESRESPONSE']._serialized_end=552
+  _globals['_DESCRIBEARCHITECTUREREQUEST']._serialized_start=555
+  _globals['_DESCRIBEARCHITECTUREREQUEST']._serialized_end=784
+  _globals['_LAYER']._serialized_start=786
+  _globals['_LAYER']._serialized_end=905
+  _globals['_ARCHITECTUREDESCRIPTION']._serialized_start=908
+  _globals['_ARCHITECTUREDESCRIPTION']._serialized_end=1202
 # @@protoc_insertion_point(module_scope)

@@ -7,8 +7,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class PretrainedWeights(_message.Message):
+    __slots__ = ("member", "imagenet_top1_accuracy", "imagenet_top5_accuracy")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    IMAGENET_TOP1_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    IMAGENET_TOP5_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    imagenet_top1_accuracy: float
+    imagenet_top5_accuracy: float
+    def __init__(self, member: _Optional[str] = ..., imagenet_top1_accuracy: _Optional[float] = ..., imagenet_top5_accuracy: _Optional[float] = ...) -> None: ...
+
 class Architecture(_message.Message):
-    __slots__ = ("name", "family", "description", "parameters", "min_input_size", "default_input_size", "weights", "stems")
+    __slots__ = ("name", "family", "description", "parameters", "min_input_size", "default_input_size", "weights", "stems", "multiply_adds", "file_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -17,15 +27,19 @@ class Architecture(_message.Message):
     DEFAULT_INPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     STEMS_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLY_ADDS_FIELD_NUMBER: _ClassVar[int]
+    FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     description: str
     parameters: int
     min_input_size: int
     default_input_size: int
-    weights: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.RepeatedCompositeFieldContainer[PretrainedWeights]
     stems: _containers.RepeatedScalarFieldContainer[_training_spec_pb2.Stem]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., description: _Optional[str] = ..., parameters: _Optional[int] = ..., min_input_size: _Optional[int] = ..., default_input_size: _Optional[int] = ..., weights: _Optional[_Iterable[str]] = ..., stems: _Optional[_Iterable[_Union[_training_spec_pb2.Stem, str]]] = ...) -> None: ...
+    multiply_adds: int
+    file_bytes: int
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., description: _Optional[str] = ..., parameters: _Optional[int] = ..., min_input_size: _Optional[int] = ..., default_input_size: _Optional[int] = ..., weights: _Optional[_Iterable[_Union[PretrainedWeights, _Mapping]]] = ..., stems: _Optional[_Iterable[_Union[_training_spec_pb2.Stem, str]]] = ..., multiply_adds: _Optional[int] = ..., file_bytes: _Optional[int] = ...) -> None: ...
 
 class ListArchitecturesRequest(_message.Message):
     __slots__ = ()

@@ -25,7 +25,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def lenet(num_classes: int) -> torch.nn.Module:
     torch.manual_seed(1)
-    return module("lenet5", num_classes=num_classes, input_size=32, stem=pb.STEM_UNSPECIFIED, head_dropout=0)
+    return module("lenet5", num_classes=num_classes, input_size=32, stem=pb.STEM_UNSPECIFIED)
 
 
 def save(path: Path, state: object) -> WeightsFile:

@@ -16,7 +16,15 @@ def ask(
 
 @pytest.mark.parametrize(
     ("architecture", "parameters", "giga_multiply_adds"),
-    [("resnet18", 11_689_512, 1.814), ("mobilenet_v2", 3_504_872, 0.301), ("squeezenet1_0", 1_248_424, 0.819)],
+    [
+        ("resnet18", 11_689_512, 1.814),
+        ("mobilenet_v2", 3_504_872, 0.301),
+        ("squeezenet1_0", 1_248_424, 0.819),
+        ("vgg19", 143_667_240, 19.632),
+        ("densenet121", 7_978_856, 2.834),
+        ("efficientnet_b0", 5_288_548, 0.386),
+        ("regnet_y_400mf", 4_344_144, 0.402),
+    ],
 )
 def test_totals_are_torchvisions(architecture: str, parameters: int, giga_multiply_adds: float) -> None:
     description = ask(architecture)

@@ -26,7 +26,7 @@ RunTrainer = Callable[..., tuple[RunDirectory, Result]]
 
 def weights_file(folder: Path) -> Path:
     torch.manual_seed(5)
-    model = module("mobilenet_v2", num_classes=1000, input_size=224, stem=pb.STEM_UNSPECIFIED, head_dropout=0)
+    model = module("mobilenet_v2", num_classes=1000, input_size=224, stem=pb.STEM_UNSPECIFIED)
     torch.save(model.state_dict(), folder / "mine.pth")
     return folder / "mine.pth"
 

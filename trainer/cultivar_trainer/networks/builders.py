@@ -1,6 +1,7 @@
 """Builds the network that a recipe asks for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torchvision
@@ -34,41 +35,57 @@ def build(recipe: pb.TrainingSpec, num_classes: int, weights: WeightsFile | None
     Raises:
         TaskFailed: the weights can't be read or don't fit.
     """
-    architecture = ARCHITECTURES[recipe.architecture]
     torch.manual_seed(scalar(recipe.seed, 0, Stream.INITIALISATION) >> 1)
-    model = module(
+    network = network_of(
         recipe.architecture,
         num_classes=num_classes,
         input_size=recipe.input.size,
         stem=recipe.network.stem,
         head_dropout=recipe.network.head_dropout,
+        pretrained=weights is not None,
     )
     report = None
     if weights is not None:
-        report = weights_module.load(model, weights, architecture.head)
-        _initialise_head(model.get_submodule(architecture.head))
-    network = Network(
-        model, head=architecture.head, input_size=recipe.input.size, mean=architecture.mean, std=architecture.std
-    )
+        report = weights_module.load(network, weights)
+        _initialise_head(network.head)
     return Built(network=network, weights=report)
 
 
-def module(architecture: str, *, num_classes: int, input_size: int, stem: pb.Stem, head_dropout: float) -> nn.Module:
+def network_of(
+    architecture: str,
+    *,
+    num_classes: int,
+    input_size: int,
+    stem: pb.Stem,
+    head_dropout: float,
+    pretrained: bool = False,
+) -> Network:
+    """Build a network with random weights; `pretrained` leaves out what weights will replace."""
+    row = ARCHITECTURES[architecture]
+    model = module(architecture, num_classes=num_classes, input_size=input_size, stem=stem, pretrained=pretrained)
+    network = Network(model, row.family, input_size=input_size, mean=row.mean, std=row.std)
+    for layer in network.head.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = head_dropout
+    return network
+
+
+def module(
+    architecture: str, *, num_classes: int, input_size: int, stem: pb.Stem, pretrained: bool = False
+) -> nn.Module:
     """Build a bare network under torchvision's names, with random weights."""
-    match ARCHITECTURES[architecture].family:
-        case "lenet":
-            return LeNet5(num_classes=num_classes, input_size=input_size)
-        case "resnet":
-            model: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=num_classes)
-            if stem == pb.STEM_CIFAR:
-                _use_cifar_stem(model)
-            return model
-        case "mobilenet" | "squeezenet":
-            model = torchvision.models.get_model(
-                architecture, weights=None, num_classes=num_classes, dropout=head_dropout
-            )
-            return model
-    raise ValueError(architecture)
+    row = ARCHITECTURES[architecture]
+    if row.family_name == "lenet":
+        return LeNet5(num_classes=num_classes, input_size=input_size)
+    options: dict[str, Any] = {}
+    if row.family.auxiliary_heads:
+        # Their published weights expect inputs in -1 to 1, which torchvision computes from the usual normalisation.
+        with_heads = input_size >= row.family.auxiliary_min_input
+        options = {"aux_logits": with_heads, "init_weights": not pretrained, "transform_input": pretrained}
+    model: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=num_classes, **options)
+    if stem == pb.STEM_CIFAR:
+        _use_cifar_stem(model)
+    return model
 
 
 def _use_cifar_stem(model: nn.Module) -> None:

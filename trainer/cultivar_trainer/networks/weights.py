@@ -1,12 +1,13 @@
 """Pretrained weights: found by torchvision enum member or file name, checked, and loaded without surprises."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from cultivar.v1 import event_pb2
 from cultivar_contract import files
@@ -14,6 +15,10 @@ from cultivar_contract.names import is_file_name
 from cultivar_trainer.datasets.download import download
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
+from cultivar_trainer.networks.network import Network
+
+_DENSENET_0_2 = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
+"""torchvision's DenseNet files still name `norm.1` what its code calls `norm1`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,28 +56,32 @@ def find(architecture: str, weights: str, folder: Path, downloads: Path, journal
     return WeightsFile(source=weights, path=path, sha256=files.sha256_file(path))
 
 
-def load(model: nn.Module, file: WeightsFile, head: str) -> event_pb2.WeightsLoaded:
-    """Copy a file's tensors into `model`, all but those below `head`, which gets other classes.
+def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
+    """Copy a file's tensors into `network`, all but the head's, which gets other classes.
 
     Args:
-        model: a network whose head has any number of classes.
+        network: a network whose head has any number of classes.
         file: a state dictionary by torchvision's names, or a package's weights.npz.
-        head: path of the head.
 
     Raises:
         TaskFailed: WEIGHTS_UNREADABLE, or WEIGHTS_DO_NOT_FIT where a tensor of the backbone is missing or of another
             shape.
     """
-    given = read(file.path)
-    names = {name for name, _ in model.state_dict().items()}
+    given = {_DENSENET_0_2.sub(r"\1\2", name): tensor for name, tensor in read(file.path).items()}
+    tensors = dict(network.named_tensors())
     # A smaller sister's tensors are all in a larger one's file: half of its blocks must not be thrown away in silence.
-    wrong = [f"{name} is unknown to this network" for name in given if name not in names and name.split(".")[0] != head]
+    wrong = [
+        f"{name} is unknown to this network"
+        for name in given
+        if name not in tensors and not network.in_head(name) and not network.in_auxiliary_head(name)
+    ]
     wrong += [
         f"{name} has values that are no finite numbers" for name, tensor in given.items() if not _is_finite(tensor)
     ]
     report = event_pb2.WeightsLoaded(source=file.source, sha256=file.sha256)
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if name.startswith(f"{head}."):
+    for name, tensor in tensors.items():
+        fits = name in given and given[name].shape == tensor.shape
+        if network.in_head(name) or (network.in_auxiliary_head(name) and not fits):
             if name in given:
                 report.tensors_replaced.append(name)
         elif name not in given:
@@ -80,7 +89,7 @@ def load(model: nn.Module, file: WeightsFile, head: str) -> event_pb2.WeightsLoa
             report.tensors_missing.append(name)
             if not name.endswith("num_batches_tracked"):
                 wrong.append(f"{name} is missing")
-        elif given[name].shape != tensor.shape:
+        elif not fits:
             wrong.append(f"{name} has shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}")
         else:
             with torch.no_grad():

@@ -12,7 +12,7 @@ from cultivar.v1 import architecture_pb2
 from cultivar_contract import tasks
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_trainer import finetuning
-from cultivar_trainer.networks.builders import module
+from cultivar_trainer.networks.builders import network_of
 from cultivar_trainer.networks.network import Network
 
 
@@ -26,17 +26,16 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 def describe(asked: tasks.DescribeRequest) -> architecture_pb2.ArchitectureDescription:
     """Build the network without memory for its weights, run one image of no content through it, and note each layer."""
     architecture = ARCHITECTURES[asked.architecture]
-    with torch.device("meta"):
-        model = module(
+    # RegNet computes its widths with tensors, which need values.
+    with torch.device("cpu" if architecture.family_name == "regnet" else "meta"):
+        network = network_of(
             asked.architecture,
             num_classes=asked.num_classes,
             input_size=asked.input_size,
             stem=asked.stem,  # type: ignore[arg-type]
             head_dropout=0.0,
         )
-        network = Network(
-            model, head=architecture.head, input_size=asked.input_size, mean=architecture.mean, std=architecture.std
-        )
+    network.to("meta")
     finetuning.freeze(network, asked.mode)  # type: ignore[arg-type]
     layers = list(_layers(network, asked.input_size))
     parameters = sum(one.numel() for one in network.parameters())
@@ -56,10 +55,10 @@ def describe(asked: tasks.DescribeRequest) -> architecture_pb2.ArchitectureDescr
 
 def _layers(network: Network, input_size: int) -> Iterator[architecture_pb2.Layer]:
     names = {}
-    for prefix, part in (("", network.backbone), (f"{network.head_name}.", network.head)):
+    for part, original in ((network.backbone, lambda name: name), (network.head, network.original_name)):
         for name, one in part.named_modules():
             if not list(one.children()) and not isinstance(one, nn.Identity):
-                names[one] = (prefix + name).rstrip(".")
+                names[one] = original(name)
     found: list[architecture_pb2.Layer] = []
 
     def note(layer: nn.Module, _: Any, output: Tensor) -> None:
