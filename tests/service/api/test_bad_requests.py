@@ -20,7 +20,7 @@ async def test_specs_are_refused_at_their_fields(tmp_path: Path) -> None:
             assert found.size < 2048
             return found.code, found.fields
 
-        assert await refusal(architecture="alexnet") == ("INVALID_ARGUMENT", ["spec.architecture"])
+        assert await refusal(architecture="resnet19") == ("INVALID_ARGUMENT", ["spec.architecture"])
         assert await refusal(mode=77) == ("INVALID_ARGUMENT", ["spec.mode"])
         assert await refusal(epochs=-1) == ("INVALID_ARGUMENT", ["spec.epochs"])
         small = training_spec_pb2.InputSpec(size=8)

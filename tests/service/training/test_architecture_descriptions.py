@@ -36,7 +36,7 @@ async def test_what_can_not_be_described_is_refused(tmp_path: Path) -> None:
             found = await refused(client.training.DescribeArchitecture(request))
             return found.code, found.fields
 
-        assert await refusal(name="alexnet") == ("NOT_FOUND", ["name"])
+        assert await refusal(name="resnet19") == ("NOT_FOUND", ["name"])
         assert await refusal() == ("INVALID_ARGUMENT", ["name"])
         assert await refusal(name="lenet5", num_classes=1) == ("INVALID_ARGUMENT", ["num_classes"])
         assert await refusal(name="lenet5", input_size=8) == ("INVALID_ARGUMENT", ["input_size"])
