@@ -32,15 +32,6 @@ TRAINER = [
     {"randomness", "journal"},
     {"errors"},
 ]
-SERVICE = [
-    {"__main__"},
-    {"server"},
-    {"transport"},
-    {"api"},
-    {"training", "serving"},
-    {"catalog", "telemetry"},
-    {"config", "errors"},
-]
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -60,11 +51,9 @@ def test_a_package_imports_only_those_it_may(folder: str) -> None:
         assert used <= PACKAGES[folder], file
 
 
-@pytest.mark.parametrize(
-    ("package", "floors"), [("trainer/cultivar_trainer", TRAINER), ("service/cultivar_service", SERVICE)]
-)
-def test_inside_a_package_arrows_go_down(package: str, floors: list[set[str]]) -> None:
-    folder = ROOT / package
+def test_inside_the_trainer_arrows_go_down() -> None:
+    # The service's own table is in tests/service/test_service_arrows.py.
+    floors, folder = TRAINER, ROOT / "trainer/cultivar_trainer"
     level = {room: number for number, floor in enumerate(floors) for room in floor}
     rooms = {path.stem for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")}
     assert rooms == set(level), "every room has a floor"

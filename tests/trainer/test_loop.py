@@ -12,7 +12,7 @@ from cultivar_trainer.batches import CachedFeatures
 from cultivar_trainer.checkpoint import Checkpoints
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
-from cultivar_trainer.loop import Epoch, History, epoch_batches, fit, is_better
+from cultivar_trainer.loop import Epoch, History, epoch_batches, fit, is_better, training_loss
 from cultivar_trainer.networks.builders import build
 from cultivar_trainer.networks.network import Network
 
@@ -30,13 +30,18 @@ def blobs(count: int, seed: int) -> CachedFeatures:
     )
 
 
-def train(recipe: pb.TrainingSpec, folder: Path) -> tuple[Network, History]:
-    network = build(recipe, 5, None).network
+def train(
+    recipe: pb.TrainingSpec,
+    folder: Path,
+    network: Network | None = None,
+    forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> tuple[Network, History]:
+    network = network or build(recipe, 5, None).network
     finetuning.freeze(network, pb.FINE_TUNING_MODE_HEAD)
     with Journal(folder / "events.jsonl") as journal:
         history = fit(
             network,
-            forward=network.classify,
+            forward=forward or network.classify,
             train=blobs(101, 0),
             validation=blobs(50, 1),
             recipe=recipe,
@@ -133,3 +138,32 @@ def test_batches_hold_every_image_once_and_never_one_alone(resolved: Resolved) -
     assert [len(batch) for batch in batches] == [10] * 9 + [11]
     assert torch.equal(torch.cat(batches).sort().values, torch.arange(101))
     assert not torch.equal(torch.cat(batches), torch.cat(epoch_batches(101, recipe, epoch=1)))
+
+
+def test_the_loss_is_smoothed_cross_entropy_plus_weighted_auxiliary_ones() -> None:
+    logits, auxiliary = torch.randn(6, 5), torch.randn(6, 5)
+    targets = torch.arange(6) % 5
+
+    loss = training_loss(logits, [(0.3, auxiliary)], targets, pb.LossSpec(label_smoothing=0.2))
+
+    wanted = 0.8 * torch.nn.functional.one_hot(targets, 5) + 0.2 / 5
+    expected = [-(wanted * one.log_softmax(1)).sum(1).mean() for one in (logits, auxiliary)]
+    assert torch.allclose(loss, expected[0] + 0.3 * expected[1])
+
+
+def test_the_loop_minimises_what_the_recipe_asks_for(resolved: Resolved, tmp_path: Path) -> None:
+    def first_loss(name: str, auxiliary_weight: float = 0, **loss: float) -> float:
+        (tmp_path / name).mkdir()
+        recipe = resolved(epochs=1, batchSize=101, loss=loss)
+        network = build(recipe, 5, None).network
+
+        def forward(inputs: torch.Tensor) -> torch.Tensor:
+            logits = network.classify(inputs)
+            network.auxiliary_logits = ((auxiliary_weight, logits),) if auxiliary_weight else ()
+            return logits
+
+        return train(recipe, tmp_path / name, network, forward)[1].epochs[0].train_loss
+
+    plain = first_loss("plain")
+    assert first_loss("smoothed", labelSmoothing=0.9) != pytest.approx(plain, rel=1e-4)
+    assert first_loss("with an auxiliary head", auxiliary_weight=0.5) == pytest.approx(1.5 * plain, rel=1e-5)

@@ -3,7 +3,7 @@
 import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -174,11 +174,7 @@ def train_one_epoch(
         targets = train.labels[indices.to(device)]
         with autocast:
             logits = forward(train.inputs(indices, epoch)).float()
-        loss = F.cross_entropy(logits, targets, label_smoothing=recipe.loss.label_smoothing)
-        for weight, auxiliary in network.auxiliary_logits:
-            loss = loss + weight * F.cross_entropy(
-                auxiliary.float(), targets, label_smoothing=recipe.loss.label_smoothing
-            )
+        loss = training_loss(logits, network.auxiliary_logits, targets, recipe.loss)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -194,6 +190,20 @@ def train_one_epoch(
     if not math.isfinite(mean_loss):
         raise _diverged(first_step + number, rate)
     return mean_loss, int(correct) / seen
+
+
+def training_loss(
+    logits: Tensor, auxiliary: Iterable[tuple[float, Tensor]], targets: Tensor, spec: pb.LossSpec
+) -> Tensor:
+    """Return the mean smoothed cross-entropy of logits (N, K), plus the weighted ones of auxiliary heads.
+
+    Label smoothing: Szegedy et al. 2016, section 7; auxiliary heads: Szegedy et al. 2015, section 5.
+    """
+    heads = ((1.0, logits), *auxiliary)
+    losses = [
+        weight * F.cross_entropy(one.float(), targets, label_smoothing=spec.label_smoothing) for weight, one in heads
+    ]
+    return torch.stack(losses).sum()
 
 
 def epoch_batches(count: int, recipe: pb.TrainingSpec, *, epoch: int) -> list[Tensor]:
