@@ -58,7 +58,9 @@ def resolved() -> Callable[..., pb.TrainingSpec]:
             class_ids=species,
             counts={split: (count,) * 5 for split, count in IMAGES_PER_SPECIES.items()},
         )
-        resolution = recipe.resolve(json_format.ParseDict(spec, pb.TrainingSpec()), facts, weight_files)
+        resolution = recipe.resolve(
+            json_format.ParseDict(spec, pb.TrainingSpec()), recipe.Facts(dataset=facts, weight_files=weight_files)
+        )
         assert not resolution.violations, resolution.violations
         assert not resolution.unbuilt, resolution.unbuilt
         return resolution.recipe

@@ -8,6 +8,8 @@ from cultivar_contract.zoo import NETWORKS, PretrainedWeights, ZooNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+SYMMETRIC = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that turn 0 to 1 into -1 to 1."""
 MAX_INPUT_SIZE = 1024
 """Pixels; a bound on what one request can make a host compute."""
 
@@ -36,8 +38,11 @@ class Family:
     """Paths of heads that only training uses, and the weights of their losses."""
     auxiliary_min_input: int = 1
     """Pixels; smaller inputs train without the auxiliary heads, whose pooling they would leave without output."""
+    configurable: frozenset[str] = frozenset()
+    """Fields of NetworkSpec that its networks take beside those that all take."""
 
 
+_RESIDUAL = frozenset(("zero_init_residual",))
 FAMILIES = {
     "alexnet": Family(title="AlexNet (Krizhevsky 2014)", head="classifier", head_start=6, batch_norm=False),
     "convnext": Family(title="ConvNeXt (Liu et al. 2022)", head="classifier", head_start=2, batch_norm=False),
@@ -50,13 +55,20 @@ FAMILIES = {
         auxiliary_heads={"AuxLogits": 0.4},
         auxiliary_min_input=107,
     ),
-    "lenet": Family(title="LeNet-5 (LeCun et al. 1998) with ReLU and max pooling", head="classifier", batch_norm=False),
+    "lenet": Family(
+        title="LeNet-5 (LeCun et al. 1998) with max pooling",
+        head="classifier",
+        batch_norm=False,
+        configurable=frozenset(
+            ("conv_channels", "hidden_sizes", "kernel_size", "padding", "activation", "batch_norm", "dropout")
+        ),
+    ),
     "mnasnet": Family(title="MnasNet (Tan et al. 2019)", head="classifier", head_dropout=0.2),
     "mobilenet_v2": Family(title="MobileNetV2 (Sandler et al. 2018)", head="classifier", head_dropout=0.2),
     "mobilenet_v3": Family(title="MobileNetV3 (Howard et al. 2019)", head="classifier", head_start=2, head_dropout=0.2),
     "regnet": Family(title="RegNet (Radosavovic et al. 2020)", head="fc"),
-    "resnet": Family(title="ResNet (He et al. 2016)", head="fc"),
-    "resnext": Family(title="ResNeXt (Xie et al. 2017)", head="fc"),
+    "resnet": Family(title="ResNet (He et al. 2016)", head="fc", configurable=_RESIDUAL),
+    "resnext": Family(title="ResNeXt (Xie et al. 2017)", head="fc", configurable=_RESIDUAL),
     "shufflenet": Family(title="ShuffleNetV2 (Ma et al. 2018)", head="fc"),
     "squeezenet": Family(
         title="SqueezeNet (Iandola et al. 2016)", head="classifier", batch_norm=False, head_dropout=0.5
@@ -68,7 +80,7 @@ FAMILIES = {
     "vit": Family(
         title="Vision Transformer (Dosovitskiy et al. 2021)", head="heads.head", batch_norm=False, fixed_input=True
     ),
-    "wide_resnet": Family(title="Wide ResNet (Zagoruyko & Komodakis 2016)", head="fc"),
+    "wide_resnet": Family(title="Wide ResNet (Zagoruyko & Komodakis 2016)", head="fc", configurable=_RESIDUAL),
 }
 """By name."""
 
@@ -114,24 +126,58 @@ class Architecture:
         """Whether it normalises over the batch, which needs two images or more."""
         return self.family.batch_norm or self.name.endswith("_bn")
 
-    def smallest_input(self, stem: training_spec_pb2.Stem) -> int:
-        """Return the smallest input in pixels with this stem."""
-        return _CIFAR_STEM_MIN_INPUT_SIZE if stem == training_spec_pb2.STEM_CIFAR else self.min_input_size
+    def smallest_input(self, spec: training_spec_pb2.NetworkSpec) -> int:
+        """Return the smallest input in pixels with these choices."""
+        if self.family_name == "lenet":
+            return next(size for size in range(1, 1 << 20) if _lenet_side(spec, size) > 0)
+        return _CIFAR_STEM_MIN_INPUT_SIZE if spec.stem == training_spec_pb2.STEM_CIFAR else self.min_input_size
 
-    def preprocessing(self, *, size: int, weights: str, stem: training_spec_pb2.Stem) -> Preprocessing:
-        """Return how images become inputs of `size` pixels, as the weights were trained to see them.
+    def flat_features(self, recipe: training_spec_pb2.TrainingSpec) -> int:
+        """Return how many numbers enter the first fully connected layer of a network that takes hidden_sizes."""
+        if self.family_name == "lenet":
+            channels = recipe.network.conv_channels[-1] if recipe.network.conv_channels else recipe.input.channels
+            return int(channels * _lenet_side(recipe.network, recipe.input.size) ** 2)
+        return recipe.input.channels * recipe.input.size**2
 
-        A file of weights counts as the first member.
+    def preprocessing(
+        self, recipe: training_spec_pb2.TrainingSpec, source: Preprocessing | None = None
+    ) -> Preprocessing:
+        """Return how images become inputs; what MIN_MAX and MEASURED find out replaces the mean and std given here.
+
+        Args:
+            recipe: resolved.
+            source: of the model version that the weights come from; else they are a member of the enum, or a file,
+                which counts as the first member.
         """
+        size, channels = recipe.input.size, recipe.input.channels or 3
         ratio, interpolation = self.resize_ratio, "bilinear"
-        if weights and self.weights:
-            member = self.weights.get(weights, next(iter(self.weights.values())))
+        if source is not None:
+            ratio, interpolation = source.resize / source.size, source.interpolation
+        elif recipe.weights and self.weights:
+            member = self.weights.get(recipe.weights, next(iter(self.weights.values())))
             ratio, interpolation = member.resize / self.default_input_size, member.interpolation
-        if stem == training_spec_pb2.STEM_CIFAR:
+        if recipe.network.stem == training_spec_pb2.STEM_CIFAR:
             ratio = 1.0  # small images have no border to spare
+        mean, std = self._normalisation(recipe.input.normalisation, source)
         return Preprocessing(
-            size=size, resize=round(size * ratio), interpolation=interpolation, mean=self.mean, std=self.std
+            size=size,
+            resize=round(size * ratio),
+            interpolation=interpolation,
+            channels=channels,
+            mean=mean[:channels],
+            std=std[:channels],
         )
+
+    def _normalisation(
+        self, kind: training_spec_pb2.Normalisation, source: Preprocessing | None
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if kind == training_spec_pb2.NORMALISATION_UNIT:
+            return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        if kind == training_spec_pb2.NORMALISATION_SYMMETRIC:
+            return SYMMETRIC, SYMMETRIC
+        if kind == training_spec_pb2.NORMALISATION_IMAGENET:
+            return IMAGENET_MEAN, IMAGENET_STD
+        return (self.mean, self.std) if source is None else (source.mean, source.std)
 
     def to_message(self) -> architecture_pb2.Architecture:
         """Return the API's form."""
@@ -171,7 +217,17 @@ def _of_the_zoo(network: ZooNetwork) -> Architecture:
         default_input_size=network.default_input_size,
         weights={one.member: one for one in network.weights},
         stems=("IMAGENET", "CIFAR") if network.name in _CIFAR_STEM_NETWORKS else (),
+        # GoogLeNet's and Inception's published weights expect inputs in -1 to 1.
+        mean=SYMMETRIC if family.auxiliary_heads else IMAGENET_MEAN,
+        std=SYMMETRIC if family.auxiliary_heads else IMAGENET_STD,
     )
+
+
+def _lenet_side(spec: training_spec_pb2.NetworkSpec, size: int) -> int:
+    """Return the side of LeNet-5's last feature map in pixels; 0 where nothing is left."""
+    for _ in spec.conv_channels:
+        size = max(0, size + 2 * spec.padding - spec.kernel_size + 1) // 2
+    return size
 
 
 _CIFAR_STEM_NETWORKS = ("resnet18", "resnet34", "resnet50")
@@ -184,8 +240,8 @@ _LENET5 = Architecture(
     original_classes=10,
     min_input_size=16,
     default_input_size=32,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
+    mean=SYMMETRIC,
+    std=SYMMETRIC,
     resize_ratio=1.0,
 )
 ARCHITECTURES = {one.name: one for one in (_LENET5, *(_of_the_zoo(network) for network in NETWORKS))}

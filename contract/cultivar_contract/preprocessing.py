@@ -41,10 +41,12 @@ class Preprocessing:
     """Length in pixels that the shorter side gets before the centre is cut out."""
     interpolation: str
     """`bilinear` or `bicubic`, both antialiased."""
-    mean: tuple[float, float, float]
-    """Subtracted from red, green and blue, which are 0 to 1. Applied inside the exported graph."""
-    std: tuple[float, float, float]
-    """Divides red, green and blue after that. Applied inside the exported graph."""
+    mean: tuple[float, ...]
+    """Subtracted from each channel, which is 0 to 1. Applied inside the exported graph."""
+    std: tuple[float, ...]
+    """Divides each channel after that. Applied inside the exported graph."""
+    channels: int = 3
+    """3: red, green, blue. 1: grey, as ITU-R 601-2 weighs them."""
     version: int = VERSION
     """Version of this module that the pixels come from."""
 
@@ -63,19 +65,20 @@ class Preprocessing:
             size=int(value["size"]),
             resize=int(value["resize"]),
             interpolation=str(value["interpolation"]),
-            mean=_triple(value["mean"]),
-            std=_triple(value["std"]),
+            mean=_floats(value["mean"]),
+            std=_floats(value["std"]),
+            channels=int(value.get("channels", 3)),
             version=int(value["version"]),
         )
 
 
 def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
-    """Return an image as the network sees it: uint8 (size, size, 3), RGB.
+    """Return an image as the network sees it: uint8 (size, size, channels), RGB or grey.
 
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = decode(encoded, shorter_side=preprocessing.resize)
+    image = _channels(decode(encoded, shorter_side=preprocessing.resize), preprocessing.channels)
     width, height = image.size
     scale = preprocessing.resize / min(width, height)
     resized = (max(preprocessing.resize, int(width * scale)), max(preprocessing.resize, int(height * scale)))
@@ -89,16 +92,16 @@ def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
         min((left + size) * to_source[0], width),
         min((top + size) * to_source[1], height),
     )
-    return np.asarray(image.resize((size, size), _RESAMPLING[preprocessing.interpolation], box=box))
+    return _pixels(image.resize((size, size), _RESAMPLING[preprocessing.interpolation], box=box))
 
 
-def load_with_aspect(encoded: bytes, shorter_side: int) -> Pixels:
-    """Return an image for random crops: uint8 (height, width, 3), RGB, its shorter side `shorter_side` pixels long.
+def load_with_aspect(encoded: bytes, shorter_side: int, channels: int) -> Pixels:
+    """Return an image for random crops: uint8 (height, width, channels), its shorter side `shorter_side` pixels long.
 
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = decode(encoded, shorter_side=shorter_side)
+    image = _channels(decode(encoded, shorter_side=shorter_side), channels)
     width, height = image.size
     longest = int(MAX_ASPECT_RATIO * min(width, height))
     box = (
@@ -112,7 +115,7 @@ def load_with_aspect(encoded: bytes, shorter_side: int) -> Pixels:
         max(shorter_side, round((box[2] - box[0]) * scale)),
         max(shorter_side, round((box[3] - box[1]) * scale)),
     )
-    return np.asarray(image.resize(resized, Image.Resampling.BILINEAR, box=box))
+    return _pixels(image.resize(resized, Image.Resampling.BILINEAR, box=box))
 
 
 def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
@@ -170,6 +173,14 @@ def _too_many_pixels(size: str) -> UnreadableImage:
     )
 
 
-def _triple(value: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(channel) for channel in value)
-    return red, green, blue
+def _channels(image: Image.Image, channels: int) -> Image.Image:
+    return image.convert("L") if channels == 1 else image
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    pixels = np.asarray(image)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    return tuple(float(channel) for channel in value)

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 
 from cultivar.v1 import training_spec_pb2
 
-Request = TypeVar("Request", "ImportRequest", "TrainRequest", "DescribeRequest")
+Request = TypeVar("Request", "ImportRequest", "TrainRequest", "DescribeRequest", "PreviewRequest", "EvaluateRequest")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,9 @@ class TrainRequest:
     downloads: str
     """Folder that keeps downloaded weights."""
 
+    source: str = ""
+    """Absolute path of the model package that the weights come from; empty where they come from none."""
+
     def spec(self) -> training_spec_pb2.TrainingSpec:
         """Return the recipe as a message."""
         return json_format.ParseDict(self.recipe, training_spec_pb2.TrainingSpec(), ignore_unknown_fields=True)
@@ -54,19 +57,55 @@ class TrainRequest:
 class DescribeRequest:
     """Task `describe`: leaves an ArchitectureDescription message in the result."""
 
-    architecture: str
-    """A known name."""
-    mode: int
-    """Number of a FineTuningMode."""
+    recipe_json: str
+    """A TrainingSpec, resolved as far as the network goes, as proto JSON text."""
     num_classes: int
     """2 or more."""
-    input_size: int
-    """Pixels."""
-    stem: int
-    """Number of a Stem."""
+    batch_size: int
+    """Images per pass that memory is estimated for."""
+
+    def spec(self) -> training_spec_pb2.TrainingSpec:
+        """Return the recipe as a message."""
+        return json_format.Parse(self.recipe_json, training_spec_pb2.TrainingSpec(), ignore_unknown_fields=True)
 
 
-def to_json(request: ImportRequest | TrainRequest | DescribeRequest) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreviewRequest:
+    """Task `preview`: leaves RUN_DIR/preview.png, a row per image: the original, then augmented ones."""
+
+    recipe: dict[str, Any]
+    """The resolved TrainingSpec as proto JSON."""
+    dataset: str
+    """Absolute path of the data set version's files."""
+    images: int
+    """Training images to show, each in one row."""
+    columns: int
+    """Augmented views of each, those of the first epochs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateRequest:
+    """Task `evaluate`: leaves a SplitMetrics message in the result, measured through the serving path."""
+
+    architecture: str
+    """A known name; empty where a package is named."""
+    weights: str
+    """Enum member or file name of the architecture's weights."""
+    package: str
+    """Absolute path of a model package; empty where an architecture is named."""
+    dataset: str
+    """Absolute path of the data set version's files."""
+    split: str
+    """`train`, `val` or `test`."""
+    weights_folder: str
+    """Folder of weight files."""
+    downloads: str
+    """Folder that keeps downloaded weights."""
+
+
+def to_json(
+    request: ImportRequest | TrainRequest | DescribeRequest | PreviewRequest | EvaluateRequest,
+) -> dict[str, Any]:
     """Return the form that the run directory keeps."""
     return asdict(request)
 

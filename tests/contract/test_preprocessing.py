@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage, decode, load, load_with_aspect
 
@@ -117,9 +118,9 @@ def test_a_photograph_of_48_megapixels_is_fine() -> None:
 
 
 def test_images_kept_for_crops_keep_their_aspect_ratio_up_to_three() -> None:
-    assert load_with_aspect(encode(noise(200, 100)), 50).shape == (50, 100, 3)
-    assert load_with_aspect(encode(noise(100, 120)), 50).shape == (60, 50, 3)
-    assert load_with_aspect(encode(noise(12_000, 20)), 50).shape == (50, 150, 3)
+    assert load_with_aspect(encode(noise(200, 100)), 50, 3).shape == (50, 100, 3)
+    assert load_with_aspect(encode(noise(100, 120)), 50, 3).shape == (60, 50, 3)
+    assert load_with_aspect(encode(noise(12_000, 20)), 50, 3).shape == (50, 150, 3)
 
 
 def test_one_pixel_is_an_image_too() -> None:
@@ -127,7 +128,11 @@ def test_one_pixel_is_an_image_too() -> None:
 
 
 def test_preprocessing_survives_the_manifest() -> None:
-    spec = ARCHITECTURES["mobilenet_v2"].preprocessing(size=224, weights="IMAGENET1K_V2", stem=0)
+    spec = ARCHITECTURES["mobilenet_v2"].preprocessing(
+        pb.TrainingSpec(
+            weights="IMAGENET1K_V2", input=pb.InputSpec(size=224, normalisation=pb.NORMALISATION_PRETRAINED)
+        )
+    )
 
     assert spec.resize == 232
     assert Preprocessing.from_json({**spec.to_json(), "unknown": 1}) == spec

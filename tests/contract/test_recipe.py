@@ -6,7 +6,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 
 from cultivar.v1 import training_spec_pb2 as pb
-from cultivar_contract.recipe import DatasetFacts, resolve
+from cultivar_contract.recipe import DatasetFacts, Facts, Resolution
+from cultivar_contract.recipe import resolve as resolve_with
 from cultivar_contract.spec_fields import FIELDS
 
 FLOWERS = DatasetFacts(
@@ -21,6 +22,10 @@ def spec(**changes: Any) -> pb.TrainingSpec:
     return json_format.ParseDict(fields, pb.TrainingSpec())
 
 
+def resolve(request: pb.TrainingSpec, dataset: DatasetFacts | None, weight_files: set[str]) -> Resolution:
+    return resolve_with(request, Facts(dataset=dataset, weight_files=weight_files))
+
+
 def violations(request: pb.TrainingSpec, facts: DatasetFacts | None = FLOWERS) -> dict[str, str]:
     resolution = resolve(request, facts, {"flowers.pth"})
     return {one.field: one.message for one in (*resolution.violations, *resolution.unbuilt)}
@@ -28,7 +33,7 @@ def violations(request: pb.TrainingSpec, facts: DatasetFacts | None = FLOWERS) -
 
 def leaves(message: Descriptor, prefix: str = "") -> Iterator[str]:
     for field in message.fields:
-        if field.message_type is not None:
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
             yield from leaves(field.message_type, f"{prefix}{field.name}.")
         else:
             yield prefix + field.name

@@ -79,7 +79,7 @@ class NetworkBuilt(_message.Message):
     def __init__(self, parameters: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., weights: _Optional[_Union[WeightsLoaded, _Mapping]] = ..., plan_json: _Optional[str] = ...) -> None: ...
 
 class EpochFinished(_message.Message):
-    __slots__ = ("epoch", "epochs", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_top5_accuracy", "train_seconds", "val_seconds", "images_per_second", "best", "eta_seconds", "step", "gpu_memory_bytes", "host_memory_bytes")
+    __slots__ = ("epoch", "epochs", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_top5_accuracy", "train_seconds", "val_seconds", "images_per_second", "best", "eta_seconds", "step", "gpu_memory_bytes", "host_memory_bytes", "val_macro_f1", "l2_penalty", "l1_penalty", "candidate", "phase")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,11 @@ class EpochFinished(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     GPU_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     HOST_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VAL_MACRO_F1_FIELD_NUMBER: _ClassVar[int]
+    L2_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    L1_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     epochs: int
     learning_rate: float
@@ -112,7 +117,60 @@ class EpochFinished(_message.Message):
     step: int
     gpu_memory_bytes: int
     host_memory_bytes: int
-    def __init__(self, epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., learning_rate: _Optional[float] = ..., train_loss: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., val_loss: _Optional[float] = ..., val_accuracy: _Optional[float] = ..., val_top5_accuracy: _Optional[float] = ..., train_seconds: _Optional[float] = ..., val_seconds: _Optional[float] = ..., images_per_second: _Optional[float] = ..., best: bool = ..., eta_seconds: _Optional[float] = ..., step: _Optional[int] = ..., gpu_memory_bytes: _Optional[int] = ..., host_memory_bytes: _Optional[int] = ...) -> None: ...
+    val_macro_f1: float
+    l2_penalty: float
+    l1_penalty: float
+    candidate: int
+    phase: _state_pb2.TrainingPhase
+    def __init__(self, epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., learning_rate: _Optional[float] = ..., train_loss: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., val_loss: _Optional[float] = ..., val_accuracy: _Optional[float] = ..., val_top5_accuracy: _Optional[float] = ..., train_seconds: _Optional[float] = ..., val_seconds: _Optional[float] = ..., images_per_second: _Optional[float] = ..., best: bool = ..., eta_seconds: _Optional[float] = ..., step: _Optional[int] = ..., gpu_memory_bytes: _Optional[int] = ..., host_memory_bytes: _Optional[int] = ..., val_macro_f1: _Optional[float] = ..., l2_penalty: _Optional[float] = ..., l1_penalty: _Optional[float] = ..., candidate: _Optional[int] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ...) -> None: ...
+
+class CandidateFinished(_message.Message):
+    __slots__ = ("candidate", "candidates", "learning_rate", "weight_decay", "best_epoch", "value", "best")
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_DECAY_FIELD_NUMBER: _ClassVar[int]
+    BEST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    candidate: int
+    candidates: int
+    learning_rate: float
+    weight_decay: float
+    best_epoch: int
+    value: float
+    best: bool
+    def __init__(self, candidate: _Optional[int] = ..., candidates: _Optional[int] = ..., learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., best_epoch: _Optional[int] = ..., value: _Optional[float] = ..., best: bool = ...) -> None: ...
+
+class EarlyStopped(_message.Message):
+    __slots__ = ("epoch", "best_epoch")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    BEST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    best_epoch: int
+    def __init__(self, epoch: _Optional[int] = ..., best_epoch: _Optional[int] = ...) -> None: ...
+
+class PlanChanged(_message.Message):
+    __slots__ = ("reason", "phase", "step", "plan_json")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    PLAN_JSON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    phase: _state_pb2.TrainingPhase
+    step: int
+    plan_json: str
+    def __init__(self, reason: _Optional[str] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., step: _Optional[int] = ..., plan_json: _Optional[str] = ...) -> None: ...
+
+class NormalisationMeasured(_message.Message):
+    __slots__ = ("mean", "std", "image_count")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    std: _containers.RepeatedScalarFieldContainer[float]
+    image_count: int
+    def __init__(self, mean: _Optional[_Iterable[float]] = ..., std: _Optional[_Iterable[float]] = ..., image_count: _Optional[int] = ...) -> None: ...
 
 class ExportVerified(_message.Message):
     __slots__ = ("file_bytes", "sha256", "image_count", "max_probability_difference", "top1_differences")
@@ -129,18 +187,20 @@ class ExportVerified(_message.Message):
     def __init__(self, file_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., image_count: _Optional[int] = ..., max_probability_difference: _Optional[float] = ..., top1_differences: _Optional[int] = ...) -> None: ...
 
 class SplitMetrics(_message.Message):
-    __slots__ = ("split", "image_count", "loss", "accuracy", "top5_accuracy")
+    __slots__ = ("split", "image_count", "loss", "accuracy", "top5_accuracy", "macro_f1")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     ACCURACY_FIELD_NUMBER: _ClassVar[int]
     TOP5_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    MACRO_F1_FIELD_NUMBER: _ClassVar[int]
     split: str
     image_count: int
     loss: float
     accuracy: float
     top5_accuracy: float
-    def __init__(self, split: _Optional[str] = ..., image_count: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., top5_accuracy: _Optional[float] = ...) -> None: ...
+    macro_f1: float
+    def __init__(self, split: _Optional[str] = ..., image_count: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., top5_accuracy: _Optional[float] = ..., macro_f1: _Optional[float] = ...) -> None: ...
 
 class VersionPublished(_message.Message):
     __slots__ = ("model_version", "live", "reason")
@@ -161,7 +221,7 @@ class StateChanged(_message.Message):
     def __init__(self, state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., error: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning")
+    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning", "candidate_finished", "early_stopped", "plan_changed", "normalisation_measured")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +235,10 @@ class JobEvent(_message.Message):
     SPLIT_EVALUATED_FIELD_NUMBER: _ClassVar[int]
     VERSION_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    NORMALISATION_MEASURED_FIELD_NUMBER: _ClassVar[int]
     number: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -188,4 +252,8 @@ class JobEvent(_message.Message):
     split_evaluated: SplitMetrics
     version_published: VersionPublished
     warning: str
-    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ...) -> None: ...
+    candidate_finished: CandidateFinished
+    early_stopped: EarlyStopped
+    plan_changed: PlanChanged
+    normalisation_measured: NormalisationMeasured
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ..., candidate_finished: _Optional[_Union[CandidateFinished, _Mapping]] = ..., early_stopped: _Optional[_Union[EarlyStopped, _Mapping]] = ..., plan_changed: _Optional[_Union[PlanChanged, _Mapping]] = ..., normalisation_measured: _Optional[_Union[NormalisationMeasured, _Mapping]] = ...) -> None: ...

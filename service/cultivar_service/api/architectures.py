@@ -1,8 +1,11 @@
 """The part of TrainingService that tells what can be asked for: networks and fields."""
 
+from google.protobuf import json_format
+
 from cultivar.v1 import architecture_pb2, training_pb2
 from cultivar.v1 import training_spec_pb2 as spec_pb2
-from cultivar_contract.architectures import ARCHITECTURES, MAX_INPUT_SIZE, Architecture
+from cultivar_contract.architectures import ARCHITECTURES, Architecture
+from cultivar_contract.recipe import Facts, resolve_network
 from cultivar_contract.spec_fields import FIELDS
 from cultivar_contract.tasks import DescribeRequest
 from cultivar_contract.violations import Violation
@@ -11,11 +14,7 @@ from cultivar_service.errors import InvalidRequest, NotBuilt, NotFound, required
 from cultivar_service.training.describe import Descriptions
 
 _MAX_CLASSES = 100_000
-_MODES = {
-    spec_pb2.FINE_TUNING_MODE_SCRATCH: "scratch",
-    spec_pb2.FINE_TUNING_MODE_FULL: "full",
-    spec_pb2.FINE_TUNING_MODE_HEAD: "head",
-}
+_MAX_BATCH = 65_536
 
 
 class ArchitecturesApi:
@@ -50,32 +49,40 @@ class ArchitecturesApi:
 
 
 def _resolve(request: architecture_pb2.DescribeArchitectureRequest, architecture: Architecture) -> DescribeRequest:
-    violations = []
-    mode = request.mode or spec_pb2.FINE_TUNING_MODE_FULL
-    if mode not in _MODES:
-        choices = ", ".join(_MODES.values())
-        if mode in spec_pb2.FineTuningMode.values():
-            raise NotBuilt([Violation(field="mode", message=f"is not built yet: use one of {choices}")])
-        violations.append(Violation(field="mode", message=f"{mode} is unknown: use one of {choices}"))
+    spec = spec_pb2.TrainingSpec(
+        architecture=architecture.name,
+        mode=request.mode or spec_pb2.FINE_TUNING_MODE_FULL,
+        network=request.network,
+        trainable=request.trainable,
+    )
+    for name in ("last_blocks", "retain_blocks"):
+        if request.HasField(name):
+            setattr(spec, name, getattr(request, name))
+    if request.stem:
+        spec.network.stem = request.stem
+    if request.HasField("input_size"):
+        spec.input.size = request.input_size
+    if request.HasField("channels"):
+        spec.input.channels = request.channels
+    resolution = resolve_network(spec, Facts())
+    violations = [_in_request(one) for one in resolution.violations]
     num_classes = request.num_classes if request.HasField("num_classes") else architecture.original_classes
     if not 2 <= num_classes <= _MAX_CLASSES:
-        message = f"{num_classes} is out of range: use 2 to {_MAX_CLASSES}"
-        violations.append(Violation(field="num_classes", message=message))
-    stem = request.stem
-    if stem not in spec_pb2.Stem.values() or (stem and spec_pb2.Stem.Name(stem)[5:] not in architecture.stems):
-        choices = ", ".join(one.lower() for one in architecture.stems)
-        remedy = f"use one of {choices}" if choices else "leave it out"
-        violations.append(Violation(field="stem", message=f"does not fit {architecture.name}: {remedy}"))
-    elif not stem and architecture.stems:
-        stem = spec_pb2.STEM_IMAGENET
-    default_size = 32 if stem == spec_pb2.STEM_CIFAR else architecture.default_input_size
-    size = request.input_size if request.HasField("input_size") else default_size
-    smallest = architecture.smallest_input(stem)
-    if not smallest <= size <= MAX_INPUT_SIZE:
-        message = f"{size} px is out of range for {architecture.name}: use {smallest} to {MAX_INPUT_SIZE}"
-        violations.append(Violation(field="input_size", message=message))
+        violations.append(
+            Violation(field="num_classes", message=f"{num_classes} is out of range: use 2 to {_MAX_CLASSES}")
+        )
+    batch_size = request.batch_size if request.HasField("batch_size") else 1
+    if not 1 <= batch_size <= _MAX_BATCH:
+        violations.append(Violation(field="batch_size", message=f"{batch_size} is out of range: use 1 to {_MAX_BATCH}"))
     if violations:
         raise InvalidRequest(violations)
-    return DescribeRequest(
-        architecture=architecture.name, mode=mode, num_classes=num_classes, input_size=size, stem=stem
-    )
+    if resolution.unbuilt:
+        raise NotBuilt([_in_request(one) for one in resolution.unbuilt])
+    recipe = json_format.MessageToJson(resolution.recipe, indent=None, sort_keys=True)
+    return DescribeRequest(recipe_json=recipe, num_classes=num_classes, batch_size=batch_size)
+
+
+def _in_request(violation: Violation) -> Violation:
+    """Name the request's field where it differs from the spec's."""
+    names = {"input.size": "input_size", "input.channels": "channels", "network.stem": "stem"}
+    return Violation(field=names.get(violation.field, violation.field), message=violation.message)

@@ -9,7 +9,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2
 from cultivar_contract.names import is_file_name
-from cultivar_contract.recipe import resolve
+from cultivar_contract.recipe import Facts, resolve
 from cultivar_contract.violations import Violation
 from cultivar_service.api.caller import Caller
 from cultivar_service.api.fields import check_not_negative, check_request_id
@@ -44,7 +44,8 @@ class TrainingApi:
                 return first
         dataset = await self._dataset(request.spec.dataset)
         weight_files = await asyncio.to_thread(_file_names, self._weights_dir)
-        resolution = resolve(request.spec, None if dataset is None else datasets.facts(dataset), weight_files)
+        facts = Facts(dataset=None if dataset is None else datasets.facts(dataset), weight_files=weight_files)
+        resolution = resolve(request.spec, facts)
         violations = [_in_spec(one) for one in resolution.violations]
         unbuilt = [_in_spec(one) for one in resolution.unbuilt]
         if dataset is None:

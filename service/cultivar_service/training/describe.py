@@ -47,6 +47,7 @@ class Descriptions:
         return self._remembered[request]
 
     async def _make(self, request: DescribeRequest) -> architecture_pb2.ArchitectureDescription:
+        name = request.spec().architecture
         with tempfile.TemporaryDirectory(dir=self._config.scratch) as folder:
             directory = RunDirectory(Path(folder))
             await asyncio.to_thread(directory.write_request, 1, to_json(request))
@@ -56,7 +57,7 @@ class Descriptions:
                     await trainer.supervise(cancel=asyncio.Event(), on_tick=_nothing)
             except TimeoutError as error:
                 raise DeadlineExceeded(
-                    f"{request.architecture} was not described within {self._config.describe_deadline_s:g} s: "
+                    f"{name} was not described within {self._config.describe_deadline_s:g} s: "
                     "try again when the host is less busy",
                     reason="DESCRIBE_TIMEOUT",
                 ) from error
@@ -68,7 +69,7 @@ class Descriptions:
                 result = None
             if result is None or result.outcome != "SUCCEEDED":
                 raise Unavailable(
-                    f"{request.architecture} could not be described: "
+                    f"{name} could not be described: "
                     f"{result.message if result else 'the trainer ended without a result'}",
                     reason=(result.reason if result else "") or "TRAINER_LOST",
                     retry_after_s=5,

@@ -49,10 +49,10 @@ def test_images_for_crops_keep_their_shape(flowers: Path, tmp_path: Path, journa
     with DatasetVersion(flowers) as version:
         samples = by_split(version.samples)["val"]
 
-        store = aspect_store(version, samples, 40, Caches(tmp_path / "caches", 1 << 30), journal)
+        store = aspect_store(version, samples, PREPROCESSING, Caches(tmp_path / "caches", 1 << 30), journal)
 
         for index in (0, 7, len(samples) - 1):
-            expected = preprocessing.load_with_aspect(version.read(samples[index]), 46)
+            expected = preprocessing.load_with_aspect(version.read(samples[index]), 46, 3)
             assert np.array_equal(store.image(index), expected)
 
 

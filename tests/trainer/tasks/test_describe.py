@@ -1,17 +1,19 @@
 import pytest
+from google.protobuf import json_format
 
 from cultivar.v1 import architecture_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import tasks
+from cultivar_contract.recipe import Facts, resolve_network
 from cultivar_trainer.tasks.describe import describe
 
 
 def ask(
     architecture: str, mode: int = pb.FINE_TUNING_MODE_FULL, classes: int = 1000, size: int = 224
 ) -> architecture_pb2.ArchitectureDescription:
-    return describe(
-        tasks.DescribeRequest(architecture=architecture, mode=mode, num_classes=classes, input_size=size, stem=0)
-    )
+    spec = pb.TrainingSpec(architecture=architecture, mode=mode, input=pb.InputSpec(size=size))  # type: ignore[arg-type]
+    recipe = json_format.MessageToJson(resolve_network(spec, Facts()).recipe)
+    return describe(tasks.DescribeRequest(recipe_json=recipe, num_classes=classes, batch_size=1))
 
 
 @pytest.mark.parametrize(

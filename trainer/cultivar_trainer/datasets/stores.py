@@ -29,7 +29,7 @@ ASPECT_MARGIN = 1.15
 
 @dataclass(frozen=True, slots=True)
 class PixelStore:
-    """Images as the network sees them: uint8 (N, size, size, 3)."""
+    """Images as the network sees them: uint8 (N, size, size, channels)."""
 
     images: NDArray[np.uint8]
     key: str
@@ -46,12 +46,13 @@ class AspectStore:
     """Start of each image, (N,)."""
     shapes: NDArray[np.int64]
     """Height and width of each image, (N, 2)."""
+    channels: int
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Return one image, uint8 (H, W, 3)."""
+        """Return one image, uint8 (H, W, C)."""
         height, width = self.shapes[index]
         start = self.offsets[index]
-        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+        return self.pixels[start : start + height * width * self.channels].reshape(height, width, self.channels)
 
 
 class Caches:
@@ -121,9 +122,9 @@ def pixel_store(
     dataset: DatasetVersion, samples: Sequence[Sample], spec: Preprocessing, caches: Caches, journal: Journal
 ) -> PixelStore:
     """Return exactly what `preprocessing.load` gives for each sample, from the cache where it is there."""
-    geometry = f"{spec.size}-{spec.resize}-{spec.interpolation}-{preprocessing.VERSION}"
+    geometry = f"{spec.size}-{spec.resize}-{spec.interpolation}-{spec.channels}-{preprocessing.VERSION}"
     key = _key("pixels", geometry, samples)
-    shape = (len(samples), spec.size, spec.size, 3)
+    shape = (len(samples), spec.size, spec.size, spec.channels)
     path = caches.find(key)
     if path is None:
         with caches.filling(key, math.prod(shape)) as partial:
@@ -139,20 +140,21 @@ def pixel_store(
 
 
 def aspect_store(
-    dataset: DatasetVersion, samples: Sequence[Sample], size: int, caches: Caches, journal: Journal
+    dataset: DatasetVersion, samples: Sequence[Sample], spec: Preprocessing, caches: Caches, journal: Journal
 ) -> AspectStore:
-    """Return the samples with their aspect ratio kept and a shorter side of 1.15 times `size`."""
-    shorter_side = round(size * ASPECT_MARGIN)
-    key = _key("aspect", f"{shorter_side}-{preprocessing.VERSION}", samples)
+    """Return the samples with their aspect ratio kept and a shorter side of 1.15 times the input's size."""
+    shorter_side = round(spec.size * ASPECT_MARGIN)
+    key = _key("aspect", f"{shorter_side}-{spec.channels}-{preprocessing.VERSION}", samples)
     path = caches.find(key)
     if path is None:
         shapes = np.zeros((len(samples), 2), np.int64)
         with (
-            caches.filling(key, int(len(samples) * shorter_side**2 * 3 * 4 / 3)) as partial,
+            caches.filling(key, int(len(samples) * shorter_side**2 * spec.channels * 4 / 3)) as partial,
             (partial / "pixels.bin").open("wb") as file,
         ):
             decoded = on_all_cores(
-                lambda sample: preprocessing.load_with_aspect(dataset.read(sample), shorter_side), samples
+                lambda sample: preprocessing.load_with_aspect(dataset.read(sample), shorter_side, spec.channels),
+                samples,
             )
             for index, image in enumerate(decoded):
                 shapes[index] = image.shape[:2]
@@ -161,9 +163,9 @@ def aspect_store(
             np.save(partial / "shapes.npy", shapes)
         path = caches.entry(key)
     shapes = np.load(path / "shapes.npy")
-    ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 3)
+    ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * spec.channels)
     offsets = np.concatenate([[0], ends[:-1]])
-    return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="r"), offsets, shapes)
+    return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="r"), offsets, shapes, spec.channels)
 
 
 def _key(kind: str, geometry: str, samples: Sequence[Sample]) -> str:

@@ -79,9 +79,9 @@ def module(
         return LeNet5(num_classes=num_classes, input_size=input_size)
     options: dict[str, Any] = {}
     if row.family.auxiliary_heads:
-        # Their published weights expect inputs in -1 to 1, which torchvision computes from the usual normalisation.
+        # Their published weights expect inputs in -1 to 1: `Architecture.mean` says so, in place of transform_input.
         with_heads = input_size >= row.family.auxiliary_min_input
-        options = {"aux_logits": with_heads, "init_weights": not pretrained, "transform_input": pretrained}
+        options = {"aux_logits": with_heads, "init_weights": not pretrained, "transform_input": False}
     model: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=num_classes, **options)
     if stem == pb.STEM_CIFAR:
         _use_cifar_stem(model)

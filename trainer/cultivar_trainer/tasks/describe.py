@@ -25,19 +25,20 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 def describe(asked: tasks.DescribeRequest) -> architecture_pb2.ArchitectureDescription:
     """Build the network without memory for its weights, run one image of no content through it, and note each layer."""
-    architecture = ARCHITECTURES[asked.architecture]
+    recipe = asked.spec()
+    architecture = ARCHITECTURES[recipe.architecture]
     # RegNet computes its widths with tensors, which need values.
     with torch.device("cpu" if architecture.family_name == "regnet" else "meta"):
         network = network_of(
-            asked.architecture,
+            recipe.architecture,
             num_classes=asked.num_classes,
-            input_size=asked.input_size,
-            stem=asked.stem,  # type: ignore[arg-type]
+            input_size=recipe.input.size,
+            stem=recipe.network.stem,
             head_dropout=0.0,
         )
     network.to("meta")
-    finetuning.freeze(network, asked.mode)  # type: ignore[arg-type]
-    layers = list(_layers(network, asked.input_size))
+    finetuning.freeze(network, recipe.mode)
+    layers = list(_layers(network, recipe.input.size))
     parameters = sum(one.numel() for one in network.parameters())
     trainable = sum(one.numel() for one in finetuning.trainable_parameters(network))
     return architecture_pb2.ArchitectureDescription(
@@ -47,9 +48,9 @@ def describe(asked: tasks.DescribeRequest) -> architecture_pb2.ArchitectureDescr
         trainable_parameters=trainable,
         frozen_parameters=parameters - trainable,
         multiply_adds=sum(layer.multiply_adds for layer in layers),
-        input_size=asked.input_size,
+        input_size=recipe.input.size,
         num_classes=asked.num_classes,
-        mode=asked.mode,  # type: ignore[arg-type]
+        mode=recipe.mode,
     )
 
 

@@ -116,7 +116,7 @@ def _prepare(
 ) -> _Prepared:
     started = time.perf_counter()
     architecture = ARCHITECTURES[recipe.architecture]
-    preprocessing = architecture.preprocessing(size=recipe.input.size, weights=recipe.weights, stem=recipe.network.stem)
+    preprocessing = architecture.preprocessing(recipe)
     selection = select(dataset, recipe.data, with_test=recipe.test_evaluation == pb.TEST_EVALUATION_AT_END)
     stores = {
         split: pixel_store(dataset, samples, preprocessing, caches, journal)
@@ -134,7 +134,7 @@ def _prepare(
         resized = recipe.augmentation.resized_crop > 0
         augmented = AugmentedPixels(
             plain=train,
-            aspect=aspect_store(dataset, selection.splits["train"], recipe.input.size, caches, journal)
+            aspect=aspect_store(dataset, selection.splits["train"], preprocessing, caches, journal)
             if resized
             else None,
             labels=train.labels,
