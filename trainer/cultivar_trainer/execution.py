@@ -4,7 +4,7 @@ No clock takes part, so two runs of one request on one kind of host have one pla
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.evaluation import evaluation_batch
 
-_SMALL_FAMILIES = frozenset({"lenet"})
+_SMALL_FAMILIES = frozenset({"lenet", "mlp"})
 """Too little work per layer for bf16 or channels_last to pay."""
 _BFLOAT16_ON_CPU = frozenset({"resnet"})
 """Families whose dense convolutions train twice as fast in bf16 on CPUs that have it. Depthwise and 1x1 convolutions
@@ -30,13 +31,15 @@ class Plan:
     device_name: str
     """The processor's or GPU's own name; informative."""
     autocast: str
-    """Type of the products while training: `bfloat16` or `float32`. Evaluation is always float32."""
+    """Type of the products while training: `bfloat16`, `float16` or `float32`. Evaluation is always float32."""
     memory_format: str
     """`channels_last` or `contiguous`."""
     threads: int
     """Threads that torch computes with on the CPU."""
     micro_batch: int
-    """Images per forward pass."""
+    """Images per forward and backward pass."""
+    evaluation_batch: int
+    """Images per forward pass in evaluation."""
     fused_optimizer: bool
     """Whether one kernel updates all parameters."""
     compiled: bool
@@ -47,6 +50,12 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return plan.json's form."""
         return asdict(self)
+
+    def halved(self, smallest: int) -> "Plan | None":
+        """Return the plan with half the images per pass; None where fewer than `smallest` would be left."""
+        if self.micro_batch // 2 < smallest:
+            return None
+        return replace(self, micro_batch=self.micro_batch // 2, evaluation_batch=max(1, self.evaluation_batch // 2))
 
 
 def plan(recipe: pb.TrainingSpec) -> Plan:
@@ -60,22 +69,28 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
     frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
     pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family_name in _BFLOAT16_ON_CPU
-    use_bfloat16 = _has_bfloat16(device) and pays and not small and not frozen_backbone
+    shortened = pays and not small and not frozen_backbone
     return Plan(
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
-        autocast="bfloat16" if use_bfloat16 else "float32",
+        autocast=_short_type(device) if shortened else "float32",
         memory_format="contiguous" if small else "channels_last",
         threads=_cores(),
-        micro_batch=recipe.batch_size,
+        micro_batch=min(recipe.execution.micro_batch or recipe.batch_size, recipe.batch_size),
+        evaluation_batch=evaluation_batch(recipe.input.size),
         fused_optimizer=device.type == "cuda",
         compiled=False,
         world_size=1,
     )
 
 
-def apply(chosen: Plan) -> None:
-    """Set the process up as the plan says; the plan is then the only source of numerical choices."""
+def apply(chosen: Plan, memory_limit_bytes: int = 0) -> None:
+    """Set the process up as the plan says; the plan is then the only source of numerical choices.
+
+    Args:
+        chosen: the plan.
+        memory_limit_bytes: what torch may reserve on the GPU; the GPU's context comes on top. 0: no limit.
+    """
     torch.set_num_threads(chosen.threads)
     # float32 means float32: TF32's shorter products would make evaluation and the exported graph differ.
     torch.backends.cudnn.allow_tf32 = False
@@ -84,7 +99,11 @@ def apply(chosen: Plan) -> None:
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     if chosen.device.startswith("cuda"):
-        torch.cuda.set_device(torch.device(chosen.device))
+        device = torch.device(chosen.device)
+        torch.cuda.set_device(device)
+        if memory_limit_bytes:
+            total = torch.cuda.get_device_properties(device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, memory_limit_bytes / total), device)
 
 
 def _device(asked: str) -> torch.device:
@@ -98,10 +117,12 @@ def _device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def _short_type(device: torch.device) -> str:
+    """Return the type of fast products: bfloat16 from Ampere on and on CPUs that have it, float16 on Volta, Turing."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()))
+        capability = torch.cuda.get_device_capability(device)
+        return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()) else "float32"
 
 
 def _cores() -> int:
