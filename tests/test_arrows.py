@@ -26,6 +26,7 @@ TRAINER = [
     {"loop"},
     {"features"},
     {"batches"},
+    {"tuning"},
     {"execution"},
     {"finetuning", "optimization", "losses", "evaluation", "normalisation", "checkpoint"},
     {"augmentation", "networks"},

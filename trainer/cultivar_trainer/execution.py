@@ -21,6 +21,9 @@ _BFLOAT16_ON_CPU = frozenset({"resnet"})
 """Families whose dense convolutions train twice as fast in bf16 on CPUs that have it. Depthwise and 1x1 convolutions
 gain a seventh at best, and lose to fp32 by far as soon as another process wants the same cores (docs/benchmarks.md)."""
 
+_COMPILED_FROM_UPDATES = 10_000
+"""Compiling takes a minute or two, which shorter jobs do not win back."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -58,8 +61,12 @@ class Plan:
         return replace(self, micro_batch=self.micro_batch // 2, evaluation_batch=max(1, self.evaluation_batch // 2))
 
 
-def plan(recipe: pb.TrainingSpec) -> Plan:
+def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
     """Look the plan up.
+
+    Args:
+        recipe: resolved.
+        train_images: training images that take part; long jobs are compiled.
 
     Raises:
         TaskFailed: DEVICE_NOT_AVAILABLE.
@@ -69,17 +76,18 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
     frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
     pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family_name in _BFLOAT16_ON_CPU
+    updates = recipe.epochs * train_images // max(1, recipe.batch_size)
     shortened = pays and not small and not frozen_backbone
     return Plan(
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
-        autocast=_short_type(device) if shortened else "float32",
+        autocast=short_type(device) if shortened else "float32",
         memory_format="contiguous" if small else "channels_last",
         threads=_cores(),
         micro_batch=min(recipe.execution.micro_batch or recipe.batch_size, recipe.batch_size),
         evaluation_batch=evaluation_batch(recipe.input.size),
         fused_optimizer=device.type == "cuda",
-        compiled=False,
+        compiled=device.type == "cuda" and not small and not frozen_backbone and updates >= _COMPILED_FROM_UPDATES,
         world_size=1,
     )
 
@@ -117,12 +125,17 @@ def _device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def _short_type(device: torch.device) -> str:
+def short_type(device: torch.device) -> str:
     """Return the type of fast products: bfloat16 from Ampere on and on CPUs that have it, float16 on Volta, Turing."""
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
         return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()) else "float32"
+
+
+def layout_of(chosen: Plan) -> torch.memory_format:
+    """Return the memory format that a plan names."""
+    return torch.channels_last if chosen.memory_format == "channels_last" else torch.contiguous_format
 
 
 def _cores() -> int:

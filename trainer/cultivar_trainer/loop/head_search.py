@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from cultivar_trainer import evaluation
-from cultivar_trainer.batches import CachedFeatures
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.loop.candidates import candidates, is_selected, tell_finished
 from cultivar_trainer.loop.fit import epoch_event

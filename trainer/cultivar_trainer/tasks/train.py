@@ -17,7 +17,7 @@ from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.package import Package
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_trainer import batches, execution, features, finetuning, losses, normalisation, report
+from cultivar_trainer import batches, execution, features, finetuning, losses, normalisation, report, tuning
 from cultivar_trainer.augmentation import mixing
 from cultivar_trainer.batches import AugmentedPixels, PlainPixels, TrainingData, ValidationData
 from cultivar_trainer.checkpoint import Checkpoints, movable_names, restore_tensors
@@ -72,6 +72,9 @@ def _run(
     source = package.open_package(Path(asked.source)) if asked.source else None
     with DatasetVersion(Path(asked.dataset)) as dataset:
         prepared = _prepare(asked, recipe, plan, dataset, source, caches, journal)
+        if recipe.execution.tuning == pb.TUNING_MEASURED:
+            plan = _tune(plan, prepared, journal)
+            files.write_json(run_directory.plan, plan.to_json())
         digest = finetuning.freeze_digest(prepared.network)
         shutil.rmtree(run_directory.checkpoint, ignore_errors=True)
         job = Job(
@@ -145,7 +148,7 @@ def _prepare(
     }
     preprocessing = normalisation.measured(preprocessing, stores["train"].images, recipe, journal)
     device = torch.device(plan.device)
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
+    layout = execution.layout_of(plan)
     train, validation = (
         batches.plain_pixels(stores[split], [one.label for one in selection.splits[split]], device, layout)
         for split in ("train", "val")
@@ -204,8 +207,7 @@ def _build(
         # A head that knows the same classes goes on learning; any other is new.
         keep_head=source is not None and source.class_ids == class_ids,
     )
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
-    built.network.to(torch.device(plan.device), memory_format=layout)  # type: ignore[call-overload]
+    built.network.to(torch.device(plan.device), memory_format=execution.layout_of(plan))  # type: ignore[call-overload]
     finetuning.freeze(built.network, recipe)
     journal.network_built(
         event_pb2.NetworkBuilt(
@@ -281,8 +283,20 @@ def _phase(job: Job, kind: state_pb2.TrainingPhase, history: History, data: _Dat
     )
 
 
+def _tune(plan: Plan, prepared: _Prepared, journal: Journal) -> Plan:
+    """Measure which plan is the fastest, and put network and data into its memory format."""
+    count = min(plan.micro_batch, len(prepared.train.labels))
+    chosen, figures = tuning.measured(plan, prepared.network, prepared.train.inputs(torch.arange(count), 0))
+    prepared.network.to(memory_format=execution.layout_of(chosen))  # type: ignore[call-overload]
+    prepared.train.memory_format = prepared.validation.memory_format = execution.layout_of(chosen)
+    event = event_pb2.PlanChanged(reason=f"measured: {figures}", phase=state_pb2.TRAINING_PHASE_PREPARING)
+    journal.plan_changed(event, chosen.to_json())
+    return chosen
+
+
 def _on_pixels(job: Job, prepared: _Prepared) -> _Data:
-    return _Data(forward=job.network.__call__, train=prepared.train, validation=prepared.validation)
+    forward = torch.compile(job.network) if job.plan.compiled else job.network.__call__
+    return _Data(forward=forward, train=prepared.train, validation=prepared.validation)
 
 
 def _on_features(job: Job, prepared: _Prepared, caches: Caches) -> _Data:
