@@ -26,7 +26,7 @@ TRAINER = [
     {"loop"},
     {"features"},
     {"batches"},
-    {"finetuning", "optimization", "evaluation", "execution", "checkpoint"},
+    {"finetuning", "losses", "optimization", "evaluation", "execution", "checkpoint"},
     {"augmentation", "networks"},
     {"datasets"},
     {"randomness", "journal"},

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cultivar.v1 import event_pb2
@@ -18,10 +17,13 @@ from cultivar_trainer.batches import CachedFeatures, PlainPixels, TrainingData
 from cultivar_trainer.checkpoint import Checkpoints, moving_tensors, restore_tensors
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import Plan
-from cultivar_trainer.finetuning import trainable_parameters
 from cultivar_trainer.journal import Journal
+from cultivar_trainer.losses import loss_terms
 from cultivar_trainer.networks.network import Network
-from cultivar_trainer.optimization import Schedule, build_optimizer, build_schedule
+from cultivar_trainer.optimization.groups import parameter_groups
+from cultivar_trainer.optimization.optimizers import build_optimizer, set_learning_rate
+from cultivar_trainer.optimization.penalties import add_penalty_gradients, shrink
+from cultivar_trainer.optimization.schedules import Schedule, build_schedule
 from cultivar_trainer.randomness import Stream, permutation, scalar
 
 
@@ -86,10 +88,11 @@ def fit(
         TaskFailed: LOSS_NOT_FINITE.
     """
     batches_per_epoch = len(epoch_batches(len(train.labels), recipe, epoch=0))
-    optimizer = build_optimizer(trainable_parameters(network), recipe.optimizer, fused=plan.fused_optimizer)
-    schedule = build_schedule(
-        recipe.schedule, peak=recipe.optimizer.learning_rate, epochs=recipe.epochs, steps_per_epoch=batches_per_epoch
-    )
+    learning = [(name, one) for name, one in network.named_parameters() if one.requires_grad]
+    groups = parameter_groups(learning, recipe.optimizer, {})
+    optimizer = build_optimizer(groups, recipe.optimizer, fused=plan.fused_optimizer)
+    schedule = build_schedule(recipe.schedule, epochs=recipe.epochs, steps_per_epoch=batches_per_epoch)
+    peak = recipe.optimizer.learning_rate
     history, step = History(), 0
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
@@ -110,10 +113,10 @@ def fit(
         network.eval()
         metrics = evaluation.evaluate(forward, validation.in_order())
         if not math.isfinite(metrics.loss):
-            raise _diverged(step - 1, schedule.learning_rate(step - 1))
+            raise _diverged(step - 1, peak * schedule.factor(step - 1))
         figures = Epoch(
             epoch=epoch + 1,
-            learning_rate=schedule.learning_rate(step - 1),
+            learning_rate=peak * schedule.factor(step - 1),
             train_loss=loss,
             train_accuracy=accuracy,
             val_loss=metrics.loss,
@@ -167,15 +170,18 @@ def train_one_epoch(
     seen = 0
     for number, indices in enumerate(epoch_batches(len(train.labels), recipe, epoch=epoch)):
         step = first_step + number
-        rate = schedule.learning_rate(step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = recipe.optimizer.learning_rate * schedule.factor(step)
+        set_learning_rate(optimizer, rate, recipe.optimizer)
         torch.manual_seed(scalar(recipe.seed, step, Stream.DROPOUT) >> 1)  # dropout draws from torch's own generator
         targets = train.labels[indices.to(device)]
         with autocast:
             logits = forward(train.inputs(indices, epoch)).float()
         loss = training_loss(logits, network.auxiliary_logits, targets, recipe.loss)
         loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.optimizer.kind in (pb.OPTIMIZER_KIND_ADAMW, pb.OPTIMIZER_KIND_MUON):
+            shrink(optimizer, recipe.optimizer.weight_decay)
+        else:
+            add_penalty_gradients(optimizer, l1=0.0, l2=recipe.optimizer.weight_decay)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         loss_sum += loss.detach() * len(indices)
@@ -199,10 +205,10 @@ def training_loss(
 
     Label smoothing: Szegedy et al. 2016, section 7; auxiliary heads: Szegedy et al. 2015, section 5.
     """
-    heads = ((1.0, logits), *auxiliary)
-    losses = [
-        weight * F.cross_entropy(one.float(), targets, label_smoothing=spec.label_smoothing) for weight, one in heads
-    ]
+    losses = []
+    for weight, one in ((1.0, logits), *auxiliary):
+        numerators, weights = loss_terms(one.float(), targets, spec, None)
+        losses.append(weight * numerators.sum() / weights.sum())
     return torch.stack(losses).sum()
 
 
