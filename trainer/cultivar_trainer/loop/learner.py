@@ -35,8 +35,10 @@ class Learner:
         steps_per_epoch: int,
         history: History,
     ) -> None:
-        spec = recipe.optimizer
         self._recipe = recipe
+        self._spec = spec = pb.OptimizerSpec()
+        spec.CopyFrom(recipe.optimizer)
+        spec.learning_rate = phase.learning_rate  # the candidate's
         self._phase = phase
         self._steps_per_epoch = steps_per_epoch
         self.history = history
@@ -49,10 +51,13 @@ class Learner:
             parameter_groups(named.items(), spec, depths), spec, fused=plan.fused_optimizer
         )
         self._scaler = torch.amp.GradScaler(torch.device(plan.device).type, enabled=plan.autocast == "float16")
-        horizon = spec.ema_share * phase.epochs * steps_per_epoch
-        self._average = WeightAverage(module, horizon=horizon) if spec.ema_share else None
+        self._average = None
+        if spec.ema_share:
+            module.train()  # the average is of what moves in training
+            total_steps = phase.epochs * steps_per_epoch
+            self._average = WeightAverage(module, ema_share=spec.ema_share, total_steps=total_steps)
         self._schedule = build_schedule(phase.schedule, epochs=phase.epochs, steps_per_epoch=steps_per_epoch)
-        self._plateau = Plateau(phase.schedule)
+        self._plateau = _plateau(phase.schedule)
         self._patience = _Patience(recipe)
 
     @property
@@ -72,7 +77,8 @@ class Learner:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of an update, by its number among the candidate's."""
-        return self._phase.learning_rate * self._schedule.factor(step - self.first_step) * self._plateau.factor
+        steps_down = 1.0 if self._plateau is None else self._plateau.factor
+        return self._phase.learning_rate * self._schedule.factor(step - self.first_step) * steps_down
 
     def backward(self, loss: Tensor) -> None:
         """Add a pass's gradients."""
@@ -80,7 +86,7 @@ class Learner:
 
     def update(self, step: int) -> None:
         """Turn the gradients of one update's passes into new weights."""
-        spec, decay = self._recipe.optimizer, self._phase.weight_decay
+        spec, decay = self._spec, self._phase.weight_decay
         in_loss = spec.weight_decay_form == pb.WEIGHT_DECAY_FORM_IN_LOSS
         set_learning_rate(self._optimizer, self.learning_rate(step), spec)
         self._scaler.unscale_(self._optimizer)  # penalties and clipping are for true gradients
@@ -102,7 +108,7 @@ class Learner:
         self, *, loss: float, accuracy: float, metrics: Metrics, train_seconds: float, val_seconds: float
     ) -> tuple[Epoch, bool]:
         """Note an epoch's figures; tell whether it is the candidate's best so far."""
-        spec, phase = self._recipe.optimizer, self._phase
+        spec, phase = self._spec, self._phase
         last_step = self.step + self._steps_per_epoch
         l1, l2 = penalty_values(self._optimizer, l1=spec.l1, l2=phase.weight_decay)
         figures = Epoch(
@@ -123,7 +129,9 @@ class Learner:
             step=last_step,
         )
         best = self.history.add(figures, self._recipe.selection_metric)
-        self._plateau.observe(self._patience.observe(figures.value(self._recipe.selection_metric)))
+        improved = self._patience.observe(figures.value(self._recipe.selection_metric))
+        if self._plateau is not None:
+            self._plateau.observe(improved)
         self.epoch += 1
         return figures, best
 
@@ -134,7 +142,7 @@ class Learner:
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "average": None if self._average is None else self._average.state_dict(),
-            "plateau": self._plateau.state(),
+            "plateau": None if self._plateau is None else self._plateau.state(),
             "patience": self._patience.state(),
             "history": self.history.to_json(),
         }
@@ -146,8 +154,15 @@ class Learner:
         self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
-        self._plateau.load(state["plateau"])
+        if self._plateau is not None:
+            self._plateau.load(state["plateau"])
         self._patience.load(state["patience"])
+
+
+def _plateau(spec: pb.ScheduleSpec) -> Plateau | None:
+    if spec.kind != pb.SCHEDULE_KIND_PLATEAU:
+        return None
+    return Plateau(patience=spec.plateau_patience, step_factor=spec.step_factor)
 
 
 class _Patience:
