@@ -63,8 +63,8 @@ def main() -> None:
     chosen = separate[pairs.index(many["pair"])]["weights"]
     difference = max(float(np.abs(many["weights"][name] - chosen[name]).max()) for name in chosen)
     print(f"max |difference| of the selected head's weights from those of its own job {difference:.2g}")
-    others = [abs(a - b["value"]) for a, b in zip(many["values"], separate, strict=True)]
-    print(f"max |difference| of a candidate's best validation accuracy from that of its own job {max(others):.2g}")
+    apart = [np.abs(np.subtract(a, b["losses"][0])).max() for a, b in zip(many["losses"], separate, strict=True)]
+    print(f"max |difference| of any candidate's validation loss in any epoch from its own job's {max(apart):.2g}")
 
 
 def train(settings: str, address: str, folder: Path) -> dict[str, Any]:
@@ -82,8 +82,7 @@ def train(settings: str, address: str, folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "training": sum(epoch["train_seconds"] + epoch["val_seconds"] for epoch in epochs),
         "accuracy": next(one["accuracy"] for one in job["metrics"] if one["split"] == "val"),
-        "value": history["candidates"][0]["value"],
-        "values": [candidate["value"] for candidate in history["candidates"]],
+        "losses": [[epoch["val_loss"] for epoch in one["epochs"]] for one in history["candidates"]],
         "pair": (selected["learning_rate"], selected["weight_decay"]),
         "weights": {name: weights[name] for name in weights.files if name.startswith("classifier")},
     }
