@@ -65,10 +65,10 @@ def _run(
     caches = Caches(Path(asked.caches), asked.cache_budget_bytes)
     with DatasetVersion(Path(asked.dataset)) as dataset:
         prepared = _prepare(asked, recipe, plan, dataset, caches, journal)
-        digest = finetuning.freeze_digest(prepared.network)
+        certificate = finetuning.freeze_certificate(prepared.network)
         shutil.rmtree(run_directory.checkpoint, ignore_errors=True)
         history = _train(recipe, plan, prepared, Checkpoints(run_directory.checkpoint), caches, journal)
-        digest = finetuning.check_frozen(prepared.network, digest)
+        digest = finetuning.check_frozen(prepared.network, certificate)
         report.write_history(run_directory.path / "history.json", history, recipe.selection_metric)
         report.write_curves(run_directory.path / "curves.svg", history)
         return write_package(
@@ -145,7 +145,7 @@ def _prepare(
     journal.data_prepared(
         event_pb2.DataPrepared(
             splits=selection.summary(),
-            sample_shape=[3, recipe.input.size, recipe.input.size],
+            sample_shape=[preprocessing.channels, recipe.input.size, recipe.input.size],
             seconds=time.perf_counter() - started,
         )
     )
@@ -155,18 +155,25 @@ def _prepare(
         stores=stores,
         train=augmented or train,
         validation=validation,
-        built=_build(asked, recipe, plan, len(selection.classes), journal),
+        built=_build(asked, recipe, plan, preprocessing, len(selection.classes), journal),
     )
 
 
-def _build(asked: tasks.TrainRequest, recipe: pb.TrainingSpec, plan: Plan, num_classes: int, journal: Journal) -> Built:
+def _build(
+    asked: tasks.TrainRequest,
+    recipe: pb.TrainingSpec,
+    plan: Plan,
+    preprocessing: Preprocessing,
+    num_classes: int,
+    journal: Journal,
+) -> Built:
     file = None
     if recipe.weights:
         file = weights.find(recipe.architecture, recipe.weights, Path(asked.weights), Path(asked.downloads), journal)
-    built = build(recipe, num_classes, file)
+    built = build(recipe, num_classes, mean=preprocessing.mean, std=preprocessing.std, weights=file)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     built.network.to(torch.device(plan.device), memory_format=layout)  # type: ignore[call-overload]
-    finetuning.freeze(built.network, recipe.mode)
+    finetuning.freeze(built.network, recipe)
     journal.network_built(
         event_pb2.NetworkBuilt(
             parameters=sum(one.numel() for one in built.network.parameters()),
@@ -190,7 +197,7 @@ def _train(
     train: TrainingData = prepared.train
     validation: PlainPixels | CachedFeatures = prepared.validation
     forward = network.__call__
-    if _caches_features(recipe) and isinstance(prepared.train, PlainPixels):
+    if _caches_features(network, recipe) and isinstance(prepared.train, PlainPixels):
         journal.phase(state_pb2.TRAINING_PHASE_CACHING_FEATURES)
         train, validation = (
             features.cached_features(
@@ -218,5 +225,6 @@ def _train(
     )
 
 
-def _caches_features(recipe: pb.TrainingSpec) -> bool:
-    return recipe.mode == pb.FINE_TUNING_MODE_HEAD and recipe.execution.feature_cache == pb.FEATURE_CACHE_AUTO
+def _caches_features(network: Network, recipe: pb.TrainingSpec) -> bool:
+    frozen = network.backbone in network.frozen  # mode HEAD with `trainable` patterns may leave it learning
+    return frozen and recipe.execution.feature_cache == pb.FEATURE_CACHE_AUTO
