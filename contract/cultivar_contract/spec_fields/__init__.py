@@ -10,27 +10,6 @@ __all__ = ["FIELDS", "SpecField", "enum_value_name"]
 
 NOT_BUILT = frozenset(
     {
-        "last_blocks",
-        "trainable",
-        "retain_blocks",
-        "network.head_hidden_sizes",
-        "network.head_activation",
-        "network.conv_channels",
-        "network.hidden_sizes",
-        "network.kernel_size",
-        "network.padding",
-        "network.activation",
-        "network.batch_norm",
-        "network.dropout",
-        "network.shortcuts",
-        "network.zero_init_residual",
-        "network.batch_norm_momentum",
-        "network.batch_norm_epsilon",
-        "initialisation.scheme",
-        "initialisation.distribution",
-        "initialisation.fan",
-        "initialisation.gain",
-        "input.channels",
         "input.normalisation_ratio",
         "augmentation.vertical_flip",
         "augmentation.alternating_flip",
@@ -78,7 +57,7 @@ NOT_BUILT = frozenset(
 )
 """Fields whose feature is not built yet: setting one is refused."""
 NOT_BUILT_VALUES: dict[str, tuple[int, ...]] = {
-    "mode": (pb.FINE_TUNING_MODE_LAST_BLOCKS, pb.FINE_TUNING_MODE_GRADUAL),
+    "mode": (pb.FINE_TUNING_MODE_GRADUAL,),
     "input.normalisation": (
         pb.NORMALISATION_UNIT,
         pb.NORMALISATION_SYMMETRIC,

@@ -28,7 +28,7 @@ def test_a_separable_problem_is_learnt_and_every_epoch_is_told(resolved: Resolve
 
 def test_one_seed_gives_one_result_and_another_seed_another(resolved: Resolved, tmp_path: Path) -> None:
     weights = [
-        train(resolved(epochs=2, seed=seed), tmp_path / str(number))[0].network.head.weight
+        train(resolved(epochs=2, seed=seed), tmp_path / str(number))[0].network.head.output.weight
         for number, seed in enumerate((3, 3, 4))
     ]
 
@@ -41,7 +41,7 @@ def test_the_best_epochs_weights_are_left_in_the_network(resolved: Resolved, tmp
 
     selected, last = job.checkpoints.load_selected(), job.checkpoints.load()
     assert selected["epoch"] == histories.best.best_epoch
-    assert torch.equal(selected["tensors"]["head.weight"], job.network.head.weight)
+    assert torch.equal(selected["tensors"]["head.output.weight"], job.network.head.output.weight)
     assert last["learner"]["epoch"] == 5
     assert (tmp_path / "checkpoint" / "previous.pt").exists()
 
@@ -79,7 +79,7 @@ def test_passes_over_parts_of_a_batch_add_up_to_the_batch(resolved: Resolved, tm
     whole, accumulated = (train(one, tmp_path / str(number))[0] for number, one in enumerate((recipe, parts)))
 
     assert accumulated.plan.micro_batch == 7
-    assert torch.allclose(whole.network.head.weight, accumulated.network.head.weight, atol=1e-6)
+    assert torch.allclose(whole.network.head.output.weight, accumulated.network.head.output.weight, atol=1e-6)
 
 
 class Memory:
@@ -109,7 +109,7 @@ def test_on_lack_of_memory_training_goes_on_with_smaller_passes_and_the_same_upd
         recipe, tmp_path / "recovered", network=network, forward=Memory(network, room=25, from_call=from_call)
     )
 
-    assert torch.allclose(job.network.head.weight, undisturbed.network.head.weight, atol=1e-6)
+    assert torch.allclose(job.network.head.output.weight, undisturbed.network.head.output.weight, atol=1e-6)
     assert [one.plan.micro_batch for one in job.plans] == [50, 25]
     assert job.plans[1].step == (0 if from_call == 1 else 2)  # an epoch is two updates and one validation
     assert [one["reason"] for one in events(tmp_path / "recovered", "planChanged")] == ["out of memory"]
@@ -154,18 +154,18 @@ def test_the_average_of_weights_is_what_is_judged_and_kept(resolved: Resolved, t
         train(recipe, tmp_path / name) for name, recipe in (("averaged", averaged), ("plain", plain))
     )
 
-    assert not torch.allclose(with_average.network.head.weight, without.network.head.weight)
+    assert not torch.allclose(with_average.network.head.output.weight, without.network.head.output.weight)
     last = with_average.checkpoints.load()
-    assert torch.equal(last["tensors"]["head.weight"], without.checkpoints.load()["tensors"]["head.weight"])
-    selected = with_average.checkpoints.load_selected()["tensors"]["head.weight"]
+    assert torch.equal(last["tensors"]["head.output.weight"], without.checkpoints.load()["tensors"]["head.output.weight"])
+    selected = with_average.checkpoints.load_selected()["tensors"]["head.output.weight"]
     if histories.best.best_epoch == 2:
-        assert torch.allclose(selected, last["learner"]["average"]["tensors"]["head.weight"])
+        assert torch.allclose(selected, last["learner"]["average"]["tensors"]["head.output.weight"])
 
 
 def test_penalties_are_series_of_their_own(resolved: Resolved, tmp_path: Path) -> None:
     job, histories = train(resolved(epochs=1, optimizer={"l1": 0.01, "weightDecay": 0.1}), tmp_path)
 
-    weight = job.network.head.weight.double()
+    weight = job.network.head.output.weight.double()
     (epoch,) = histories.best.epochs
     assert epoch.l1_penalty == pytest.approx(0.01 * float(weight.abs().sum()))
     assert epoch.l2_penalty == pytest.approx(0.05 * float(weight.square().sum()))

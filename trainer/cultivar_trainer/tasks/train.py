@@ -75,7 +75,7 @@ def _run(
         if recipe.execution.tuning == pb.TUNING_MEASURED:
             plan = _tune(plan, prepared, journal)
             files.write_json(run_directory.plan, plan.to_json())
-        digest = finetuning.freeze_digest(prepared.network)
+        certificate = finetuning.freeze_certificate(prepared.network)
         shutil.rmtree(run_directory.checkpoint, ignore_errors=True)
         job = Job(
             recipe=recipe,
@@ -88,7 +88,7 @@ def _run(
             plan=plan,
         )
         histories = _train(job, prepared, caches)
-        digest = finetuning.check_frozen(prepared.network, digest)
+        digest = finetuning.check_frozen(prepared.network, certificate)
         report.write_history(run_directory.path / "history.json", histories, recipe.selection_metric)
         report.write_curves(run_directory.path / "curves.svg", histories.best)
         return write_package(
@@ -244,10 +244,10 @@ def _train(job: Job, prepared: _Prepared, caches: Caches) -> Histories:
 
     def phases(history: History, number: int) -> Iterator[Phase]:
         finetuning.freeze(job.network, recipe, head_only=True)
-        digest = finetuning.freeze_digest(job.network)
+        certificate = finetuning.freeze_certificate(job.network)
         job.journal.phase(HEAD_WARMUP)
         yield _phase(job, HEAD_WARMUP, history, head_data, number)
-        finetuning.check_frozen(job.network, digest)
+        finetuning.check_frozen(job.network, certificate)
         restore_tensors(job.network, job.checkpoints.load_best()["tensors"])
         finetuning.freeze(job.network, recipe)
         job.journal.phase(state_pb2.TRAINING_PHASE_TRAINING)
