@@ -75,6 +75,8 @@ def _check_schedule(resolution: Resolution) -> None:
         value = getattr(schedule, name)
         if value > epochs:
             resolution.violate(f"schedule.{name}", f"{value:g} is longer than the {epochs} {spans}: use less")
+    if schedule.kind == pb.SCHEDULE_KIND_EXPONENTIAL and schedule.final_factor == 0:
+        resolution.violate("schedule.final_factor", "0 can't be reached by factors: use more, or schedule.kind linear")
     milestones = list(schedule.milestones)
     if milestones != sorted(set(milestones)):
         resolution.violate("schedule.milestones", "do not rise: sort them and name each once")
