@@ -131,6 +131,11 @@ class Journal:
     def split_evaluated(self, event: event_pb2.SplitMetrics) -> None:
         """Say what the exported graph scores on a split."""
         logger.info(
-            "%s: loss %.4f accuracy %.4f top5 %.4f", event.split, event.loss, event.accuracy, event.top5_accuracy
+            "%s: loss %.4f accuracy %.4f top5 %.4f macro_f1 %.4f",
+            event.split,
+            event.loss,
+            event.accuracy,
+            event.top5_accuracy,
+            event.macro_f1,
         )
         self._writer.write(event_pb2.JobEvent(split_evaluated=event))

@@ -132,6 +132,7 @@ def _evaluate(
                 loss=metrics.loss,
                 accuracy=metrics.accuracy,
                 top5_accuracy=metrics.top5_accuracy,
+                macro_f1=metrics.macro_f1,
             )
         )
     return evaluated
@@ -275,6 +276,7 @@ def _metrics_json(metrics: Metrics) -> dict[str, Any]:
         "loss": metrics.loss,
         "accuracy": metrics.accuracy,
         "top5_accuracy": metrics.top5_accuracy,
+        "macro_f1": metrics.macro_f1,
     }
 
 

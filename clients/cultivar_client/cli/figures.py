@@ -85,9 +85,10 @@ def epoch_summary(epoch: event_pb2.EpochFinished) -> str:
 
 def metrics_line(metrics: event_pb2.SplitMetrics) -> str:
     """Returns the exported graph's figures on one split."""
+    macro_f1 = f"  macro_f1 {metrics.macro_f1:.4f}" if metrics.macro_f1 else ""  # older versions have none
     return (
         f"{metrics.split}  loss {metrics.loss:.4f}  acc {metrics.accuracy:.4f}  top5 {metrics.top5_accuracy:.4f}"
-        f"  ({count(metrics.image_count)} images)"
+        f"{macro_f1}  ({count(metrics.image_count)} images)"
     )
 
 

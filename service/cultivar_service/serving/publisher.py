@@ -30,6 +30,7 @@ _METRICS = {
     spec_pb2.SELECTION_METRIC_LOSS: "loss",
     spec_pb2.SELECTION_METRIC_TOP1: "accuracy",
     spec_pb2.SELECTION_METRIC_TOP5: "top5_accuracy",
+    spec_pb2.SELECTION_METRIC_MACRO_F1: "macro_f1",
 }
 
 
@@ -256,6 +257,7 @@ def _describe(loaded: LoadedVersion, job: training_pb2.TrainingJob) -> model_pb2
                     loss=float(figures["loss"]),
                     accuracy=float(figures["accuracy"]),
                     top5_accuracy=float(figures["top5_accuracy"]),
+                    macro_f1=float(figures.get("macro_f1", 0)),  # older packages have none
                 )
                 for split in ("val", "test")
                 if (figures := variant["metrics"].get(split)) is not None
