@@ -47,7 +47,7 @@ def _others(plan: Plan) -> Iterator[Plan]:
 def _images_per_second(plan: Plan, network: Network, images: Tensor) -> float:
     """Time forward and backward passes of a copy."""
     device = torch.device(plan.device)
-    trial = copy.deepcopy(network).to(memory_format=layout_of(plan))  # type: ignore[call-overload]
+    trial = copy.deepcopy(network).to(memory_format=layout_of(plan))
     inputs = images.contiguous(memory_format=layout_of(plan))
     dtype = torch.float16 if plan.autocast == "float16" else torch.bfloat16
     best = math.inf

@@ -156,7 +156,9 @@ def test_the_average_of_weights_is_what_is_judged_and_kept(resolved: Resolved, t
 
     assert not torch.allclose(with_average.network.head.output.weight, without.network.head.output.weight)
     last = with_average.checkpoints.load()
-    assert torch.equal(last["tensors"]["head.output.weight"], without.checkpoints.load()["tensors"]["head.output.weight"])
+    assert torch.equal(
+        last["tensors"]["head.output.weight"], without.checkpoints.load()["tensors"]["head.output.weight"]
+    )
     selected = with_average.checkpoints.load_selected()["tensors"]["head.output.weight"]
     if histories.best.best_epoch == 2:
         assert torch.allclose(selected, last["learner"]["average"]["tensors"]["head.output.weight"])

@@ -129,7 +129,7 @@ def _passes(
     A batch is mixed as a whole, whatever its passes are.
     """
     count, spec = math.ceil(len(indices) / job.plan.micro_batch), job.recipe.augmentation
-    if not mixing.is_mixing(spec):
+    if not mixing.is_mixed(spec):
         parts = zip(indices.tensor_split(count), labels.tensor_split(count), strict=True)
         inputs = ((phase.train.inputs(part, epoch), targets) for part, targets in parts)
         return sample_weights(labels, job.class_weights).sum(), inputs

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cultivar_contract.package import Package
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import batches, execution, features, finetuning, losses, normalisation, report, tuning
-from cultivar_trainer.augmentation import mixing
+from cultivar_trainer.augmentation import mixing, pipeline
 from cultivar_trainer.batches import AugmentedPixels, PlainPixels, TrainingData, ValidationData
 from cultivar_trainer.checkpoint import Checkpoints, movable_names, restore_tensors
 from cultivar_trainer.datasets.selection import Selection, select
@@ -146,7 +146,8 @@ def _prepare(
         for split, samples in selection.splits.items()
         if split != "test"  # test data are read once, at the end
     }
-    preprocessing = normalisation.measured(preprocessing, stores["train"].images, recipe, journal)
+    if recipe.input.normalisation in normalisation.MEASURED:
+        preprocessing = _measure(recipe, stores["train"], preprocessing, journal)
     device = torch.device(plan.device)
     layout = execution.layout_of(plan)
     train, validation = (
@@ -154,7 +155,7 @@ def _prepare(
         for split in ("train", "val")
     )
     augmented = None
-    if batches.is_augmented(recipe.augmentation):
+    if pipeline.is_augmented(recipe.augmentation):
         resized = recipe.augmentation.resized_crop > 0
         augmented = AugmentedPixels(
             plain=train,
@@ -181,6 +182,23 @@ def _prepare(
         validation=validation,
         built=_build(asked, recipe, plan, selection, preprocessing, source, journal),
     )
+
+
+def _measure(
+    recipe: pb.TrainingSpec, store: PixelStore, preprocessing: Preprocessing, journal: Journal
+) -> Preprocessing:
+    """Return the preprocessing with the mean and standard deviation, or minimum and range, of the training images."""
+    spec = recipe.input
+    measured = normalisation.measure(store.images, spec.normalisation, ratio=spec.normalisation_ratio, seed=recipe.seed)
+    for channel in measured.constant_channels:
+        journal.warning(
+            f"channel {channel + 1} has one value in all {measured.image_count} training images that were measured, so "
+            "it is not scaled: look at the images, or use another input.normalisation"
+        )
+    journal.normalisation_measured(
+        event_pb2.NormalisationMeasured(mean=measured.mean, std=measured.std, image_count=measured.image_count)
+    )
+    return replace(preprocessing, mean=measured.mean, std=measured.std)
 
 
 def _build(
@@ -287,21 +305,23 @@ def _tune(plan: Plan, prepared: _Prepared, journal: Journal) -> Plan:
     """Measure which plan is the fastest, and put network and data into its memory format."""
     count = min(plan.micro_batch, len(prepared.train.labels))
     chosen, figures = tuning.measured(plan, prepared.network, prepared.train.inputs(torch.arange(count), 0))
-    prepared.network.to(memory_format=execution.layout_of(chosen))  # type: ignore[call-overload]
-    prepared.train.memory_format = prepared.validation.memory_format = execution.layout_of(chosen)
+    prepared.network.to(memory_format=execution.layout_of(chosen))
+    train = prepared.train.plain if isinstance(prepared.train, AugmentedPixels) else prepared.train
+    train.memory_format = prepared.validation.memory_format = execution.layout_of(chosen)
     event = event_pb2.PlanChanged(reason=f"measured: {figures}", phase=state_pb2.TRAINING_PHASE_PREPARING)
     journal.plan_changed(event, chosen.to_json())
     return chosen
 
 
 def _on_pixels(job: Job, prepared: _Prepared) -> _Data:
-    forward = torch.compile(job.network) if job.plan.compiled else job.network.__call__
+    forward: Any = torch.compile(job.network) if job.plan.compiled else job.network.__call__
     return _Data(forward=forward, train=prepared.train, validation=prepared.validation)
 
 
 def _on_features(job: Job, prepared: _Prepared, caches: Caches) -> _Data:
     """Run every image through the frozen backbone once, or once per augmented view."""
     job.journal.phase(state_pb2.TRAINING_PHASE_CACHING_FEATURES)
+    views = max(1, job.recipe.execution.feature_views)
     pixels: dict[str, PlainPixels | AugmentedPixels] = {"train": prepared.train, "val": prepared.validation}
     train, validation = (
         features.cached_features(
@@ -312,7 +332,7 @@ def _on_features(job: Job, prepared: _Prepared, caches: Caches) -> _Data:
             plan=job.plan,
             caches=caches,
             journal=job.journal,
-            views=job.recipe.execution.feature_views if split == "train" else 0,
+            views=views if split == "train" else 1,
         )
         for split, one in pixels.items()
     )
@@ -325,6 +345,6 @@ def _backbone_rests(network: Network) -> bool:
 
 def _caches_features(recipe: pb.TrainingSpec) -> bool:
     """Tell whether a frozen backbone gives the same features whenever it sees an image."""
-    random = batches.is_augmented(recipe.augmentation) and not recipe.execution.feature_views
+    random = pipeline.is_augmented(recipe.augmentation) and not recipe.execution.feature_views
     cached = recipe.execution.feature_cache == pb.FEATURE_CACHE_AUTO
-    return cached and not random and not mixing.is_mixing(recipe.augmentation)
+    return cached and not random and not mixing.is_mixed(recipe.augmentation)
