@@ -127,7 +127,8 @@ def scalar(seed: int, epoch: int, stream: int) -> int:
 @cache
 def _normal_quantiles(device: torch.device) -> Tensor:
     quantiles = torch.special.ndtri((torch.arange(1 << 16, dtype=torch.float64) + 0.5) / (1 << 16))
-    return (quantiles / quantiles.square().mean().sqrt()).to(torch.float32).to(device)
+    unit: Tensor = quantiles / quantiles.square().mean().sqrt()
+    return unit.to(torch.float32).to(device)
 
 
 def _mix(value: Tensor) -> Tensor:

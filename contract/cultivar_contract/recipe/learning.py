@@ -8,6 +8,8 @@ from cultivar_contract.spec_fields.learning import schedule_epochs
 
 DEVICE = re.compile(r"auto|cpu|cuda:(0|[1-9][0-9]?)")
 MAX_CANDIDATES = 256
+MIN_MEMORY_BYTES = 256 << 20
+"""Less holds no network with its gradients."""
 
 
 def check(resolution: Resolution) -> None:
@@ -17,6 +19,11 @@ def check(resolution: Resolution) -> None:
         resolution.violate("execution.device", f"{recipe.execution.device!r} is unknown: use auto, cpu or cuda:N")
     _check_optimizer(resolution)
     _check_schedule(resolution)
+    if 0 < recipe.execution.memory_limit_bytes < MIN_MEMORY_BYTES:
+        resolution.violate(
+            "execution.memory_limit_bytes",
+            f"{recipe.execution.memory_limit_bytes} is too little to train in: use {MIN_MEMORY_BYTES} or more",
+        )
     if recipe.execution.micro_batch > recipe.batch_size > 0:
         resolution.violate(
             "execution.micro_batch",

@@ -65,9 +65,10 @@ def test_each_candidate_ends_as_it_would_alone_and_the_best_is_selected(
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])
 def test_a_candidate_that_diverges_is_told_and_passed_over(resolved: Resolved, tmp_path: Path, at_once: bool) -> None:
-    optimizer = {"kind": "OPTIMIZER_KIND_SGD", "learningRates": [1e6, 0.01]}
+    recipe = resolved(**COMMON, optimizer={"kind": "OPTIMIZER_KIND_SGD", "learningRates": [1e6, 0.01]})
+    recipe.optimizer.learning_rates[0] = 1e38  # beyond what a request may ask for: the first update overflows
 
-    _, histories = train(resolved(**COMMON, optimizer=optimizer), tmp_path, at_once=at_once)
+    _, histories = train(recipe, tmp_path, at_once=at_once)
 
     assert histories.selected == 1
     assert "no longer a finite number" in histories.candidates[0].diverged

@@ -56,6 +56,22 @@ def find(architecture: str, weights: str, folder: Path, downloads: Path, journal
     return WeightsFile(source=weights, path=path, sha256=files.sha256_file(path))
 
 
+def of_package(name: str, folder: Path) -> WeightsFile:
+    """Return the weights of a model version.
+
+    Args:
+        name: `models/flowers/versions/3`.
+        folder: its package.
+
+    Raises:
+        TaskFailed: UNKNOWN_WEIGHTS.
+    """
+    path = folder / "weights.npz"
+    if not path.is_file():
+        raise TaskFailed("UNKNOWN_WEIGHTS", f"{name} is gone: name another version, or weights of another source")
+    return WeightsFile(source=name, path=path, sha256=files.sha256_file(path))
+
+
 def load(network: Network, file: WeightsFile, *, keep_head: bool = False) -> tuple[event_pb2.WeightsLoaded, bool]:
     """Copy a file's tensors into `network`: those of its backbone, and of its head where that is to be kept.
 
