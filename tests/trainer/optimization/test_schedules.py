@@ -116,6 +116,10 @@ def test_a_cycle_rises_to_the_peak_and_falls_again() -> None:
     assert made[:11] == pytest.approx([0.1, 0.28, 0.46, 0.64, 0.82, 1, 0.82, 0.64, 0.46, 0.28, 0.1])
 
 
+def test_a_cycle_shorter_than_two_updates_takes_two() -> None:
+    assert factors(pb.SCHEDULE_KIND_CYCLIC, cycle_epochs=0.1)[:4] == pytest.approx([0.1, 1, 0.1, 1])
+
+
 def test_one_cycle_peaks_where_its_rise_ends() -> None:
     made = factors(pb.SCHEDULE_KIND_ONE_CYCLE, rise=0.5)
 
