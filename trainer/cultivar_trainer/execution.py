@@ -86,7 +86,7 @@ def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
         threads=_cores(),
         micro_batch=min(recipe.execution.micro_batch or recipe.batch_size, recipe.batch_size),
         evaluation_batch=evaluation_batch(recipe.input.size),
-        fused_optimizer=device.type == "cuda",
+        fused_optimizer=True,
         compiled=device.type == "cuda" and not small and not frozen_backbone and updates >= _COMPILED_FROM_UPDATES,
         world_size=1,
     )
