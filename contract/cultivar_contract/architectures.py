@@ -318,6 +318,8 @@ def _lenet_side(spec: training_spec_pb2.NetworkSpec, size: int) -> int:
 
 
 _CIFAR_STEM_NETWORKS = ("resnet18", "resnet34", "resnet50")
+
+
 def _of_ours(
     name: str, family: str, *, parameters: int, multiply_adds: int, min_input_size: int, default_input_size: int
 ) -> Architecture:
@@ -338,9 +340,7 @@ def _of_ours(
 
 _OURS = (
     # With one channel, as published.
-    _of_ours(
-        "lenet5", "lenet", parameters=61_706, multiply_adds=416_520, min_input_size=16, default_input_size=32
-    ),
+    _of_ours("lenet5", "lenet", parameters=61_706, multiply_adds=416_520, min_input_size=16, default_input_size=32),
     _of_ours("mlp", "mlp", parameters=636_010, multiply_adds=635_200, min_input_size=1, default_input_size=28),
     # With three.
     *(

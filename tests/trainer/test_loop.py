@@ -36,8 +36,8 @@ def train(
     network: Network | None = None,
     forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[Network, History]:
-    network = network or build(recipe, 5, None).network
-    finetuning.freeze(network, pb.FINE_TUNING_MODE_HEAD)
+    network = network or build(recipe, 5, mean=(0.5,) * 3, std=(0.5,) * 3, weights=None).network
+    finetuning.freeze(network, recipe, head_only=True)
     with Journal(folder / "events.jsonl") as journal:
         history = fit(
             network,
@@ -69,7 +69,7 @@ def test_a_separable_problem_is_learnt_and_every_epoch_is_told(resolved: Resolve
 
 def test_one_seed_gives_one_result_and_another_seed_another(resolved: Resolved, tmp_path: Path) -> None:
     weights = [
-        train(resolved(epochs=2, seed=seed), tmp_path / str(number))[0].head.weight
+        train(resolved(epochs=2, seed=seed), tmp_path / str(number))[0].head.output.weight
         for number, seed in enumerate((3, 3, 4))
         if not (tmp_path / str(number)).mkdir()
     ]
@@ -86,7 +86,7 @@ def test_the_best_epochs_weights_are_left_in_the_network(resolved: Resolved, tmp
     best = torch.load(tmp_path / "checkpoint" / "best.pt", weights_only=True)
     last = torch.load(tmp_path / "checkpoint" / "last.pt", weights_only=True)
     assert best["epoch"] == history.best_epoch
-    assert torch.equal(best["tensors"]["head.weight"], network.head.weight)
+    assert torch.equal(best["tensors"]["head.output.weight"], network.head.output.weight)
     assert last["epoch"] == 5
     assert set(last) == {"epoch", "step", "tensors", "optimizer", "history", "best_epoch", "plan"}
     assert (tmp_path / "checkpoint" / "previous.pt").exists()
@@ -155,7 +155,7 @@ def test_the_loop_minimises_what_the_recipe_asks_for(resolved: Resolved, tmp_pat
     def first_loss(name: str, auxiliary_weight: float = 0, **loss: float) -> float:
         (tmp_path / name).mkdir()
         recipe = resolved(epochs=1, batchSize=101, loss=loss)
-        network = build(recipe, 5, None).network
+        network = build(recipe, 5, mean=(0.5,) * 3, std=(0.5,) * 3, weights=None).network
 
         def forward(inputs: torch.Tensor) -> torch.Tensor:
             logits = network.classify(inputs)

@@ -149,7 +149,9 @@ def module(recipe: pb.TrainingSpec, num_classes: int, *, pretrained: bool = Fals
         # Their published weights expect inputs in -1 to 1: `Architecture.mean` says so, in place of transform_input.
         with_heads = size >= row.family.auxiliary_min_input and _all_learns(recipe)
         options |= {"aux_logits": with_heads, "init_weights": not pretrained, "transform_input": False}
-    model: nn.Module = torchvision.models.get_model(recipe.architecture, weights=None, num_classes=num_classes, **options)
+    model: nn.Module = torchvision.models.get_model(
+        recipe.architecture, weights=None, num_classes=num_classes, **options
+    )
     if spec.stem == pb.STEM_CIFAR:
         _use_cifar_stem(model)
     if channels == 1:
@@ -173,7 +175,7 @@ def _use_cifar_stem(model: nn.Module) -> None:
 def _use_one_channel(model: nn.Module) -> None:
     """Add up the first convolution's filters of red, green and blue: grey images then give what they gave in RGB."""
     first = next(one for one in model.modules() if isinstance(one, nn.Conv2d))
-    assert first.in_channels == 3 and first.groups == 1
+    assert first.weight.shape[1] == 3
     first.in_channels = 1
     first.weight = nn.Parameter(first.weight.detach().sum(dim=1, keepdim=True))
 

@@ -56,9 +56,7 @@ def find(architecture: str, weights: str, folder: Path, downloads: Path, journal
     return WeightsFile(source=weights, path=path, sha256=files.sha256_file(path))
 
 
-def load(
-    network: Network, file: WeightsFile, *, keep_head: bool = False
-) -> tuple[event_pb2.WeightsLoaded, bool]:
+def load(network: Network, file: WeightsFile, *, keep_head: bool = False) -> tuple[event_pb2.WeightsLoaded, bool]:
     """Copy a file's tensors into `network`: those of its backbone, and of its head where that is to be kept.
 
     Tensors of auxiliary heads are taken where they fit, and those of blocks that were cut off are passed over.
