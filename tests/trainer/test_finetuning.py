@@ -202,6 +202,27 @@ def test_a_frozen_tensor_that_moved_fails_the_job_by_name(
         check_frozen(model, certificate)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "setting"),
+    [
+        ("lenet5", {"activation": "ACTIVATION_TANH"}),
+        ("resnet20_cifar", {"shortcuts": False}),
+        ("resnet20_cifar", {"batchNormEpsilon": 0.1}),
+    ],
+)
+def test_the_digest_tells_apart_backbones_that_compute_otherwise_with_the_same_tensors(
+    network_recipe: Recipe, random_network: Make, architecture: str, setting: dict[str, object]
+) -> None:
+    def digest(spec: dict[str, object]) -> str:
+        recipe = network_recipe(architecture, "HEAD", network=spec)
+        model = random_network(recipe)
+        freeze(model, recipe)
+        return freeze_certificate(model).digest
+
+    assert digest({}) == digest({})
+    assert digest({}) != digest(setting)
+
+
 @pytest.mark.parametrize("architecture", ["googlenet", "vit_b_16"])
 def test_depth_counts_blocks_from_the_head(network_recipe: Recipe, empty_network: Make, architecture: str) -> None:
     model = empty_network(network_recipe(architecture))
