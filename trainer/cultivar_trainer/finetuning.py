@@ -20,11 +20,14 @@ class FreezeCertificate:
 
     tensors: dict[str, str]
     """sha256 of each frozen parameter and buffer, by name."""
+    layers: str
+    """What frozen modules compute with them: their kinds and settings, such as an activation or BatchNorm's epsilon."""
 
     @property
     def digest(self) -> str:
-        """sha256 over all of them; of nothing where all learn."""
-        return hashlib.sha256("".join(f"{name} {one}\n" for name, one in self.tensors.items()).encode()).hexdigest()
+        """sha256 over all of it; of nothing where all learn."""
+        lines = (f"{name} {one}\n" for name, one in self.tensors.items())
+        return hashlib.sha256("".join((*lines, self.layers)).encode()).hexdigest()
 
 
 def freeze(network: Network, recipe: pb.TrainingSpec, *, head_only: bool = False) -> None:
@@ -87,17 +90,18 @@ def frozen_tensors(network: Network) -> dict[str, Tensor]:
 
 
 def freeze_certificate(network: Network) -> FreezeCertificate:
-    """Return the digests of every frozen parameter and buffer."""
+    """Return the digests of every frozen parameter and buffer, and what frozen modules are."""
     return FreezeCertificate(
         tensors={
             name: hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
             for name, tensor in sorted(frozen_tensors(network).items())
-        }
+        },
+        layers="\n".join(repr(module) for module in network.frozen),
     )
 
 
 def freeze_digest(network: Network) -> str:
-    """Return the sha256 over every frozen parameter and buffer; of nothing where all learn."""
+    """Return the sha256 over all that decides a frozen part's answers; of nothing where all learn."""
     return freeze_certificate(network).digest
 
 

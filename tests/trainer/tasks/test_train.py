@@ -12,13 +12,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torchvision
 
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import package, preprocessing
 from cultivar_contract.run_directory import Result, RunDirectory, read_events
 from cultivar_trainer import export
 from cultivar_trainer.datasets.version import DatasetVersion
-from cultivar_trainer.networks.builders import build, module
+from cultivar_trainer.networks.builders import build
 
 Resolved = Callable[..., pb.TrainingSpec]
 RunTrainer = Callable[..., tuple[RunDirectory, Result]]
@@ -26,7 +27,7 @@ RunTrainer = Callable[..., tuple[RunDirectory, Result]]
 
 def weights_file(folder: Path) -> Path:
     torch.manual_seed(5)
-    model = module("mobilenet_v2", num_classes=1000, input_size=224, stem=pb.STEM_UNSPECIFIED)
+    model = torchvision.models.mobilenet_v2()
     torch.save(model.state_dict(), folder / "mine.pth")
     return folder / "mine.pth"
 
@@ -108,7 +109,7 @@ def test_predictions_are_what_the_graph_says_of_serving_pixels(trained: RunDirec
 
 
 def test_the_weights_are_those_of_the_graph(trained: RunDirectory, resolved: Resolved) -> None:
-    network = build(resolved(), 5, None).network
+    network = build(resolved(), 5, mean=(0.5,) * 3, std=(0.5,) * 3, weights=None).network
     arrays = np.load(trained.package / "weights.npz")
     network.load_tensors({name: torch.from_numpy(arrays[name]) for name in arrays.files})
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)

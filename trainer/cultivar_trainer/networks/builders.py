@@ -175,8 +175,7 @@ def _use_cifar_stem(model: nn.Module) -> None:
 def _use_one_channel(model: nn.Module) -> None:
     """Add up the first convolution's filters of red, green and blue: grey images then give what they gave in RGB."""
     first = next(one for one in model.modules() if isinstance(one, nn.Conv2d))
-    assert first.in_channels == 3
-    assert first.groups == 1
+    assert first.weight.shape[1] == 3
     first.in_channels = 1
     first.weight = nn.Parameter(first.weight.detach().sum(dim=1, keepdim=True))
 

@@ -73,6 +73,10 @@ class BasicBlock(nn.Module):
         output: Tensor = self.relu(features)
         return output
 
+    def extra_repr(self) -> str:
+        """Tell what the parts do not."""
+        return f"shortcut={self._shortcut}"
+
 
 def _convolution(in_channels: int, out_channels: int, *, stride: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)

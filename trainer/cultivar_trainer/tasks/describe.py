@@ -134,7 +134,8 @@ class _Watch:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    return isinstance(module, _WHOLE) or (not list(module.children()) and not isinstance(module, nn.Identity))
+    leaf = not list(module.children()) and not isinstance(module, nn.Identity | nn.Sequential)
+    return leaf or isinstance(module, _WHOLE)
 
 
 def _is_inside_layer(root: nn.Module, name: str) -> bool:
