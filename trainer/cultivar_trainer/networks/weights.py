@@ -67,7 +67,7 @@ def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
         TaskFailed: WEIGHTS_UNREADABLE, or WEIGHTS_DO_NOT_FIT where a tensor of the backbone is missing or of another
             shape.
     """
-    given = {_DENSENET_0_2.sub(r"\1\2", name): tensor for name, tensor in read(file.path).items()}
+    given = {current_name(name): tensor for name, tensor in read(file.path).items()}
     tensors = dict(network.named_tensors())
     # A smaller sister's tensors are all in a larger one's file: half of its blocks must not be thrown away in silence.
     wrong = [
@@ -102,6 +102,11 @@ def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
             f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}: choose the file that fits the architecture",
         )
     return report
+
+
+def current_name(name: str) -> str:
+    """Return what torchvision's code calls a tensor of its files."""
+    return _DENSENET_0_2.sub(r"\1\2", name)
 
 
 def read(path: Path) -> dict[str, Tensor]:
