@@ -60,7 +60,7 @@ def _read(request: pb.CalculateLayerRequest, path: str, extents: list[int]) -> _
     in_channels = request.in_channels if request.HasField("in_channels") else 1
     layer = _Layer(
         kernel=list(request.kernel),
-        stride=list(request.stride) or ([1] if is_conv else list(request.kernel)),
+        stride=list(request.stride) or (list(request.kernel) if request.kind == pb.LAYER_KIND_POOL else [1]),
         padding=list(request.padding) or [0],
         in_channels=in_channels,
         out_channels=request.out_channels if request.HasField("out_channels") else 1 if is_conv else in_channels,

@@ -22,6 +22,7 @@ from cultivar_service.serving.resolver import Resolver
 
 _WEIGHTS = "weights.npz"
 _JOB = "trainingJobs/"
+_MODEL = "models/"
 
 
 class WeightSources:
@@ -49,7 +50,7 @@ class WeightSources:
             version = await self._of_job(text, field)
         elif is_name(text) and not await self._exists(text):
             return None  # neither member nor file nor model: the spec's check names all three
-        elif is_name(text) or "@" in text or "/" in text:
+        elif is_name(text) or text.startswith(_MODEL) or "/versions/" in text or "@" in text:
             version = await self._ready(text, field)
         else:
             return None
