@@ -146,7 +146,7 @@ class TrainingCalls(Connection):
     async def calculate_layer(
         self, request: architecture_pb2.CalculateLayerRequest
     ) -> architecture_pb2.CalculateLayerResponse:
-        """Answers a layer's output size, parameters and operations, or the inputs of an output. Raises CultivarError."""
+        """Answers a layer's output size, parameters and operations, or an output's inputs. Raises CultivarError."""
         return await self._unary(self._training.CalculateLayer, request, architecture_pb2.CalculateLayerResponse)
 
     def evaluate_architecture(

@@ -89,9 +89,7 @@ def _set(request: architecture_pb2.CalculateLayerRequest, name: str, value: Any,
         raise typer.BadParameter(f"{value!r}: write whole numbers, such as 78,84", param_hint=option) from None
 
 
-def _run(
-    request: architecture_pb2.CalculateLayerRequest, address: str, token: str | None, as_json: bool
-) -> None:
+def _run(request: architecture_pb2.CalculateLayerRequest, address: str, token: str | None, as_json: bool) -> None:
     async def work(client: Client) -> int:
         answer = await client.calculate_layer(request)
         if as_json:

@@ -49,9 +49,7 @@ def evaluate(
     session.run(address, token, work)
 
 
-async def _follow(
-    updates: AsyncIterator[evaluation_pb2.EvaluationUpdate], *, quiet: bool
-) -> evaluation_pb2.Evaluation:
+async def _follow(updates: AsyncIterator[evaluation_pb2.EvaluationUpdate], *, quiet: bool) -> evaluation_pb2.Evaluation:
     target = console(stderr=quiet)
     stage, evaluation = "", evaluation_pb2.Evaluation()
     bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), console=target, transient=True)

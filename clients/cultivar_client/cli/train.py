@@ -29,7 +29,8 @@ def train(
     architecture: Annotated[str | None, typer.Option(help="Network, as `cultivar architectures` lists it.")] = None,
     mode: Annotated[str | None, typer.Option(help=MODE_HELP)] = None,
     weights: Annotated[
-        str | None, typer.Option(help="IMAGENET1K_V1 or another member, a file name, MODEL[/versions/N], trainingJobs/ID.")
+        str | None,
+        typer.Option(help="IMAGENET1K_V1 or another member, a file name, MODEL[/versions/N], trainingJobs/ID."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,

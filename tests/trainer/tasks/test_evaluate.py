@@ -151,7 +151,7 @@ def test_as_many_classes_as_categories_are_taken_in_their_order_unless_a_name_co
 
 
 def test_a_name_that_two_categories_share_finds_neither() -> None:
-    with pytest.raises(TaskFailed, match="1 of the data set's 2 classes .* crane"):
+    with pytest.raises(TaskFailed, match=r"1 of the data set's 2 classes .* crane"):
         evaluate.by_category(classes("crane", "tench"), classifier("crane", "tench", "crane"))
 
 

@@ -71,10 +71,7 @@ def run(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
         samples = by_split(dataset.samples).get(asked.split)
         if not samples:
             raise TaskFailed("EMPTY_SPLIT", f"the data set has no {asked.split} images: use another split")
-        if asked.package:
-            outputs = by_id(dataset.classes, classifier)
-        else:
-            outputs = by_category(dataset.classes, classifier)
+        outputs = (by_id if asked.package else by_category)(dataset.classes, classifier)
         metrics = measure(classifier, dataset, samples, outputs, journal)
     message = event_pb2.SplitMetrics(
         split=asked.split,
