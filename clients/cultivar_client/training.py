@@ -20,6 +20,9 @@ from cultivar_client.connection import Connection
 from cultivar_client.resume import resumed
 from cultivar_client.spec import spec_from_mapping
 
+# Some specs are checked against the built network, which takes a busy host its time.
+CREATE_TIMEOUT_S = 150.0
+
 
 class TrainingCalls(Connection):
     """Queues training jobs, follows them and stops them."""
@@ -42,7 +45,7 @@ class TrainingCalls(Connection):
         request = training_pb2.CreateTrainingJobRequest(
             spec=spec, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
         )
-        return await self._unary(self._training.CreateTrainingJob, request, training_pb2.TrainingJob)
+        return await self._unary(self._training.CreateTrainingJob, request, training_pb2.TrainingJob, CREATE_TIMEOUT_S)
 
     async def get_training_job(self, name: str) -> training_pb2.TrainingJob:
         """Answers one job, by name or bare id. Raises CultivarError."""

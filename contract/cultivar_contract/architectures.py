@@ -25,9 +25,13 @@ class Family:
     title: str
     """Name and source."""
     head: str
-    """Path of the module that maps features to classes."""
-    head_start: int = 0
-    """First layer of the head where that module is a sequence: its last trainable layer and the dropout before it."""
+    """Path of the last trainable layer, which maps features to classes."""
+    block: str
+    """Pattern of the paths at which a block begins, where the module there has weights of two dimensions or more."""
+    dropout: str = ""
+    """Path of the dropout before the head; empty where the published network has none."""
+    tail: tuple[str, ...] = ()
+    """Paths of what follows the head."""
     batch_norm: bool = True
     """Whether it normalises over the batch, which needs two images or more."""
     head_dropout: float | None = None
@@ -43,44 +47,124 @@ class Family:
 
 
 _RESIDUAL = frozenset(("zero_init_residual",))
+_FULLY_CONNECTED = frozenset(("hidden_sizes", "activation", "batch_norm", "dropout"))
+_RESIDUAL_BLOCK = r"layer\d+\.\d+"
 FAMILIES = {
-    "alexnet": Family(title="AlexNet (Krizhevsky 2014)", head="classifier", head_start=6, batch_norm=False),
-    "convnext": Family(title="ConvNeXt (Liu et al. 2022)", head="classifier", head_start=2, batch_norm=False),
-    "densenet": Family(title="DenseNet (Huang et al. 2017)", head="classifier"),
-    "efficientnet": Family(title="EfficientNet (Tan & Le 2019, 2021)", head="classifier", head_dropout=0.2),
-    "googlenet": Family(title="GoogLeNet (Szegedy et al. 2015)", head="fc", auxiliary_heads={"aux1": 0.3, "aux2": 0.3}),
+    "alexnet": Family(
+        title="AlexNet (Krizhevsky 2014)",
+        head="classifier.6",
+        block=r"features\.\d+|classifier\.\d+",
+        batch_norm=False,
+    ),
+    "convnext": Family(
+        title="ConvNeXt (Liu et al. 2022)", head="classifier.2", block=r"features\.[1357]\.\d+", batch_norm=False
+    ),
+    "densenet": Family(title="DenseNet (Huang et al. 2017)", head="classifier", block=r"features\.denseblock\d+"),
+    "efficientnet": Family(
+        title="EfficientNet (Tan & Le 2019, 2021)",
+        head="classifier.1",
+        block=r"features\.\d+",
+        dropout="classifier.0",
+        head_dropout=0.2,
+    ),
+    "googlenet": Family(
+        title="GoogLeNet (Szegedy et al. 2015)",
+        head="fc",
+        block=r"inception\d[a-e]",
+        dropout="dropout",
+        head_dropout=0.2,
+        auxiliary_heads={"aux1": 0.3, "aux2": 0.3},
+    ),
     "inception": Family(
         title="Inception v3 (Szegedy et al. 2016)",
         head="fc",
+        block=r"Mixed_\d[a-e]",
+        dropout="dropout",
+        head_dropout=0.5,
         auxiliary_heads={"AuxLogits": 0.4},
         auxiliary_min_input=107,
     ),
     "lenet": Family(
         title="LeNet-5 (LeCun et al. 1998) with max pooling",
         head="classifier",
+        block=r"features\.\d+|hidden\.\d+",
         batch_norm=False,
-        configurable=frozenset(
-            ("conv_channels", "hidden_sizes", "kernel_size", "padding", "activation", "batch_norm", "dropout")
-        ),
+        configurable=_FULLY_CONNECTED | {"conv_channels", "kernel_size", "padding"},
     ),
-    "mnasnet": Family(title="MnasNet (Tan et al. 2019)", head="classifier", head_dropout=0.2),
-    "mobilenet_v2": Family(title="MobileNetV2 (Sandler et al. 2018)", head="classifier", head_dropout=0.2),
-    "mobilenet_v3": Family(title="MobileNetV3 (Howard et al. 2019)", head="classifier", head_start=2, head_dropout=0.2),
-    "regnet": Family(title="RegNet (Radosavovic et al. 2020)", head="fc"),
-    "resnet": Family(title="ResNet (He et al. 2016)", head="fc", configurable=_RESIDUAL),
-    "resnext": Family(title="ResNeXt (Xie et al. 2017)", head="fc", configurable=_RESIDUAL),
-    "shufflenet": Family(title="ShuffleNetV2 (Ma et al. 2018)", head="fc"),
+    "mlp": Family(
+        title="Multilayer perceptron (Simard et al. 2003)",
+        head="classifier",
+        block=r"hidden\.\d+",
+        batch_norm=False,
+        configurable=_FULLY_CONNECTED,
+    ),
+    "mnasnet": Family(
+        title="MnasNet (Tan et al. 2019)",
+        head="classifier.1",
+        block=r"layers\.([89]|1[0-3])",
+        dropout="classifier.0",
+        head_dropout=0.2,
+    ),
+    "mobilenet_v2": Family(
+        title="MobileNetV2 (Sandler et al. 2018)",
+        head="classifier.1",
+        block=r"features\.\d+",
+        dropout="classifier.0",
+        head_dropout=0.2,
+    ),
+    "mobilenet_v3": Family(
+        title="MobileNetV3 (Howard et al. 2019)",
+        head="classifier.3",
+        block=r"features\.\d+",
+        dropout="classifier.2",
+        head_dropout=0.2,
+    ),
+    "regnet": Family(
+        title="RegNet (Radosavovic et al. 2020)", head="fc", block=r"trunk_output\.block\d+\.block\d+-\d+"
+    ),
+    "resnet": Family(title="ResNet (He et al. 2016)", head="fc", block=_RESIDUAL_BLOCK, configurable=_RESIDUAL),
+    "resnet_cifar": Family(
+        title="ResNet for 32 px (He et al. 2016, section 4.2), shortcuts without weights",
+        head="fc",
+        block=_RESIDUAL_BLOCK,
+        configurable=_RESIDUAL | {"shortcuts"},
+    ),
+    "resnext": Family(title="ResNeXt (Xie et al. 2017)", head="fc", block=_RESIDUAL_BLOCK, configurable=_RESIDUAL),
+    "shufflenet": Family(title="ShuffleNetV2 (Ma et al. 2018)", head="fc", block=r"stage\d+\.\d+"),
     "squeezenet": Family(
-        title="SqueezeNet (Iandola et al. 2016)", head="classifier", batch_norm=False, head_dropout=0.5
+        title="SqueezeNet (Iandola et al. 2016)",
+        head="classifier.1",
+        block=r"features\.\d+",
+        dropout="classifier.0",
+        tail=("classifier.2", "classifier.3"),
+        batch_norm=False,
+        head_dropout=0.5,
     ),
-    "swin": Family(title="Swin Transformer (Liu et al. 2021)", head="head", batch_norm=False, fixed_input=True),
+    "swin": Family(
+        title="Swin Transformer (Liu et al. 2021)",
+        head="head",
+        block=r"features\.[1357]\.\d+",
+        batch_norm=False,
+        fixed_input=True,
+    ),
     "vgg": Family(
-        title="VGG (Simonyan & Zisserman 2015)", head="classifier", head_start=5, batch_norm=False, head_dropout=0.5
+        title="VGG (Simonyan & Zisserman 2015)",
+        head="classifier.6",
+        block=r"features\.\d+|classifier\.\d+",
+        dropout="classifier.5",
+        batch_norm=False,
+        head_dropout=0.5,
     ),
     "vit": Family(
-        title="Vision Transformer (Dosovitskiy et al. 2021)", head="heads.head", batch_norm=False, fixed_input=True
+        title="Vision Transformer (Dosovitskiy et al. 2021)",
+        head="heads.head",
+        block=r"encoder\.layers\.encoder_layer_\d+",
+        batch_norm=False,
+        fixed_input=True,
     ),
-    "wide_resnet": Family(title="Wide ResNet (Zagoruyko & Komodakis 2016)", head="fc", configurable=_RESIDUAL),
+    "wide_resnet": Family(
+        title="Wide ResNet (Zagoruyko & Komodakis 2016)", head="fc", block=_RESIDUAL_BLOCK, configurable=_RESIDUAL
+    ),
 }
 """By name."""
 
@@ -129,7 +213,10 @@ class Architecture:
     def smallest_input(self, spec: training_spec_pb2.NetworkSpec) -> int:
         """Return the smallest input in pixels with these choices."""
         if self.family_name == "lenet":
-            return next(size for size in range(1, 1 << 20) if _lenet_side(spec, size) > 0)
+            size = 1  # pixel that is left in the end
+            for _ in spec.conv_channels:
+                size = max(1, 2 * size + spec.kernel_size - 1 - 2 * spec.padding)
+            return int(size)
         return _CIFAR_STEM_MIN_INPUT_SIZE if spec.stem == training_spec_pb2.STEM_CIFAR else self.min_input_size
 
     def flat_features(self, recipe: training_spec_pb2.TrainingSpec) -> int:
@@ -231,18 +318,45 @@ def _lenet_side(spec: training_spec_pb2.NetworkSpec, size: int) -> int:
 
 
 _CIFAR_STEM_NETWORKS = ("resnet18", "resnet34", "resnet50")
-_LENET5 = Architecture(
-    name="lenet5",
-    family_name="lenet",
-    parameters=61_706,  # with one channel and 32 px, as published
-    giga_multiply_adds=0.000_416,
-    file_megabytes=0.247,
-    original_classes=10,
-    min_input_size=16,
-    default_input_size=32,
-    mean=SYMMETRIC,
-    std=SYMMETRIC,
-    resize_ratio=1.0,
+
+
+def _of_ours(
+    name: str, family: str, *, parameters: int, multiply_adds: int, min_input_size: int, default_input_size: int
+) -> Architecture:
+    return Architecture(
+        name=name,
+        family_name=family,
+        parameters=parameters,
+        giga_multiply_adds=multiply_adds / 1e9,
+        file_megabytes=parameters * 4 / 1e6,
+        original_classes=10,
+        min_input_size=min_input_size,
+        default_input_size=default_input_size,
+        mean=SYMMETRIC,
+        std=SYMMETRIC,
+        resize_ratio=1.0,
+    )
+
+
+_OURS = (
+    # With one channel, as published.
+    _of_ours("lenet5", "lenet", parameters=61_706, multiply_adds=416_520, min_input_size=16, default_input_size=32),
+    _of_ours("mlp", "mlp", parameters=636_010, multiply_adds=635_200, min_input_size=1, default_input_size=28),
+    # With three.
+    *(
+        _of_ours(
+            name,
+            "resnet_cifar",
+            parameters=parameters,
+            multiply_adds=multiply_adds,
+            min_input_size=_CIFAR_STEM_MIN_INPUT_SIZE,
+            default_input_size=32,
+        )
+        for name, parameters, multiply_adds in (
+            ("resnet20_cifar", 269_722, 40_551_040),
+            ("resnet56_cifar", 853_018, 125_485_696),
+        )
+    ),
 )
-ARCHITECTURES = {one.name: one for one in (_LENET5, *(_of_the_zoo(network) for network in NETWORKS))}
+ARCHITECTURES = {one.name: one for one in (*_OURS, *(_of_the_zoo(network) for network in NETWORKS))}
 """By name."""

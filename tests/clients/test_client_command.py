@@ -33,13 +33,17 @@ def cultivar(fake):
 
 def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fake, cultivar):
     prepared = event_pb2.DataPrepared(sample_shape=[3, 224, 224], splits=[{"split": "train", "image_count": 1200}])
+    figures = event_pb2.SplitMetrics(
+        split="val", image_count=200, loss=0.038, accuracy=0.995, top5_accuracy=1, macro_f1=0.9949
+    )
     published = event_pb2.VersionPublished(model_version=VERSION, live=True, reason="first version")
     fake.job.warnings.append("few images")
     fake.events = [
         event_pb2.JobEvent(number=1, data_prepared=prepared),
         event_pb2.JobEvent(number=2, warning="few images"),
         epoch(3, best=True),
-        event_pb2.JobEvent(number=4, version_published=published),
+        event_pb2.JobEvent(number=4, split_evaluated=figures),
+        event_pb2.JobEvent(number=5, version_published=published),
     ]
 
     result = cultivar(*TRAIN)
@@ -51,6 +55,7 @@ def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fa
         "data  train 1 200 images  sample 3 x 224 x 224  (0 s)",
         "epoch  3/20  lr 0.00098  loss 0.4312  acc 0.8711  val_loss 0.3920  val_acc 0.8802  val_top5 0.9710"
         "  612 images/s  eta 12 s  *",
+        "val  loss 0.0380  acc 0.9950  top5 1.0000  macro_f1 0.9949  (200 images)",
         f"published {VERSION} (live: first version)",
     ]
 

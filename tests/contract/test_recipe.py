@@ -6,7 +6,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 
 from cultivar.v1 import training_spec_pb2 as pb
-from cultivar_contract.recipe import DatasetFacts, Facts, Resolution
+from cultivar_contract.recipe import DatasetFacts, Facts, NetworkFacts, Resolution, SourceFacts
 from cultivar_contract.recipe import resolve as resolve_with
 from cultivar_contract.spec_fields import FIELDS
 
@@ -43,7 +43,7 @@ def test_the_table_has_every_field_of_the_spec_once() -> None:
     assert sorted(row.path for row in FIELDS) == sorted(leaves(pb.TrainingSpec.DESCRIPTOR))
 
 
-OTHER_VALUES = {
+OTHER_VALUES: dict[str, Any] = {
     "dataset": "datasets/flowers/versions/2",
     "architecture": "squeezenet1_0",
     "optimizer.kind": pb.OPTIMIZER_KIND_SGD,
@@ -51,47 +51,105 @@ OTHER_VALUES = {
     "data.max_train_images": 3,
     "model": "blossoms",
     "weights": "flowers.pth",
-    "mode": pb.FINE_TUNING_MODE_FULL,
+    "mode": pb.FINE_TUNING_MODE_HEAD,
+    "trainable": ["features.18.*"],
+    "last_blocks": 3,
     "network.stem": pb.STEM_CIFAR,
     "network.head_dropout": 0.1,
+    "network.kernel_size": 3,
     "input.size": 64,
+    "input.normalisation": pb.NORMALISATION_UNIT,
     "data.classes": ["rose", "lily"],
     "optimizer.nesterov": False,
     "execution.device": "cpu",
-    "optimizer.learning_rate": 0.5,
-    "optimizer.momentum": 0.5,
-    "optimizer.weight_decay": 0.5,
-    "schedule.warmup_epochs": 2.5,
     "schedule.step_epochs": 3,
-    "schedule.step_factor": 0.5,
+    "schedule.milestones": [3, 5],
+    "schedule.plateau_patience": 5,
     "epochs": 7,
     "batch_size": 8,
+    "input.channels": 1,
+    "gradual.head_epochs": 2,
+    "execution.feature_views": 4,
+    "execution.memory_limit_bytes": 2 << 30,
+    "initialisation.fan": pb.FAN_OUT,
+    "optimizer.weight_decay_form": pb.WEIGHT_DECAY_FORM_IN_LOSS,
 }
+CONTEXTS: dict[str, dict[str, Any]] = {
+    "network.stem": {},
+    "input.channels": {},
+    "input.normalisation": {},
+    "input.normalisation_ratio": {"input": {"normalisation": "NORMALISATION_MEASURED"}},
+    "network.head_activation": {"network": {"headHiddenSizes": [8]}},
+    "network.shortcuts": {"architecture": "resnet20_cifar"},
+    "network.zero_init_residual": {},
+    "initialisation.scheme": {},
+    "initialisation.": {"initialisation": {"scheme": "INITIALISATION_SCHEME_XAVIER"}},
+    "last_blocks": {"mode": "FINE_TUNING_MODE_LAST_BLOCKS"},
+    "gradual.": {"mode": "FINE_TUNING_MODE_GRADUAL"},
+    "optimizer.kind": {},
+    "optimizer.momentum": {"optimizer": {"kind": "OPTIMIZER_KIND_SGD"}},
+    "optimizer.nesterov": {"optimizer": {"kind": "OPTIMIZER_KIND_SGD"}},
+    "optimizer.other_learning_rate": {"optimizer": {"kind": "OPTIMIZER_KIND_MUON"}},
+    "schedule.kind": {},
+    "schedule.warmup_epochs": {},
+    "schedule.step_epochs": {"schedule": {"kind": "SCHEDULE_KIND_STEP"}},
+    "schedule.milestones": {"schedule": {"kind": "SCHEDULE_KIND_MULTISTEP"}},
+    "schedule.step_factor": {"schedule": {"kind": "SCHEDULE_KIND_MULTISTEP"}},
+    "schedule.plateau_patience": {"schedule": {"kind": "SCHEDULE_KIND_PLATEAU"}},
+    "schedule.final_factor": {"schedule": {"kind": "SCHEDULE_KIND_LINEAR"}},
+    "schedule.cycle_epochs": {"schedule": {"kind": "SCHEDULE_KIND_CYCLIC"}},
+    "schedule.": {"schedule": {"kind": "SCHEDULE_KIND_ONE_CYCLE"}},
+    "augmentation.randaugment_magnitude": {"augmentation": {"randaugmentOperations": 2}},
+    "augmentation.mixing_probability": {"augmentation": {"mixup": 0.2}},
+    "early_stopping.min_delta": {"earlyStopping": {"patience": 2}},
+    "execution.feature_views": {"mode": "FINE_TUNING_MODE_HEAD", "augmentation": {"horizontalFlip": 0.5}},
+}
+"""What gives a field its meaning, by the field's path or the first part of it; `{}`: mode SCRATCH."""
+CONFIGURABLE = "lenet5"
+
+
+def context(path: str) -> dict[str, Any]:
+    for known, fields in CONTEXTS.items():
+        if path == known or (known.endswith(".") and path.startswith(known)):
+            return fields
+    if path.startswith("network.") and not path.startswith(("network.head", "network.batch_norm_")):
+        return {"architecture": CONFIGURABLE}
+    return {"architecture": "mobilenet_v2", "mode": "FINE_TUNING_MODE_FULL"}
+
+
+def other_value(row: Any) -> Any:
+    if row.path in OTHER_VALUES:
+        return OTHER_VALUES[row.path]
+    if row.descriptor.enum_type is not None:
+        return row.descriptor.enum_type.values[-1].number
+    if row.descriptor.message_type is not None:
+        return {"rose": 2.0}
+    kind = row.to_message().type
+    one = {"bool": True, "int": 1, "float": 0.25, "list": [3]}[kind]
+    return not row.default if kind == "bool" and isinstance(row.default, bool) else one
 
 
 @pytest.mark.parametrize("row", FIELDS, ids=lambda row: row.path)
 def test_a_field_changes_the_recipe_or_is_refused_at_its_path(row: Any) -> None:
-    request = spec(architecture="mobilenet_v2", mode="FINE_TUNING_MODE_FULL", weights="IMAGENET1K_V1")
-    if row.path == "network.stem":
-        request = spec()
+    request = spec(**context(row.path))
+    if request.mode != pb.FINE_TUNING_MODE_SCRATCH:
+        request.weights = "IMAGENET1K_V1"
+        request.architecture = "mobilenet_v2"
     before = resolve(request, FLOWERS, {"flowers.pth"})
-    value = OTHER_VALUES.get(row.path)
-    if value is None:
-        enum = row.descriptor.enum_type
-        value = enum.values[-1].number if enum else {"int": 1, "float": 0.25}[row.to_message().type]
-    if row.path == "mode":
-        value = pb.FINE_TUNING_MODE_HEAD
+    value = other_value(row)
 
-    if row.descriptor.is_repeated:
-        row.get(request).extend(value)
+    if row.descriptor.message_type is not None:
+        row.get(request).update(value)
     else:
+        if row.descriptor.is_repeated:
+            del row.get(request)[:]
         row.set(request, value)
     after = resolve(request, FLOWERS, {"flowers.pth"})
 
     refused = row.path in {one.field for one in after.unbuilt}
     changed = row.path == "dataset" or row.get(after.recipe) != row.get(before.recipe)
     assert refused != (changed and not after.unbuilt)
-    assert refused or not after.violations
+    assert refused or not [one for one in after.violations if one.field == row.path], after.violations
 
 
 def test_defaults_fill_everything_that_a_client_leaves_out() -> None:
@@ -129,7 +187,7 @@ def test_all_violations_are_named_at_once_with_value_and_remedy() -> None:
             mode="FINE_TUNING_MODE_HEAD",
             weights="../secret.pth",
             epochs=-3,
-            batchSize=0,
+            batchSize=-1,
             input={"size": 16, "channels": 1},
             optimizer={"learningRate": "NaN"},
             data={"classes": ["rose", "weed"]},
@@ -158,14 +216,39 @@ def test_all_violations_are_named_at_once_with_value_and_remedy() -> None:
         ({"architecture": "resnet19"}, "architecture"),
         ({"mode": 0}, "mode"),
         ({"mode": 17}, "mode"),
-        ({"mode": "FINE_TUNING_MODE_GRADUAL"}, "mode"),
+        ({"mode": "FINE_TUNING_MODE_GRADUAL"}, "weights"),
         ({"mode": "FINE_TUNING_MODE_FULL"}, "weights"),
         ({"weights": "flowers.pth"}, "weights"),
         ({"mode": "FINE_TUNING_MODE_FULL", "weights": "missing.pth"}, "weights"),
         ({"model": "Not A Name"}, "model"),
         ({"architecture": "lenet5", "network": {"stem": "STEM_CIFAR"}}, "network.stem"),
-        ({"network": {"headDropout": 0.5}}, "network.head_dropout"),
-        ({"batchSize": 1}, "batch_size"),
+        ({"network": {"headDropout": 0.96}}, "network.head_dropout"),
+        ({"network": {"headHiddenSizes": [0]}}, "network.head_hidden_sizes"),
+        ({"network": {"kernelSize": 3}}, "network.kernel_size"),
+        ({"network": {"shortcuts": False}}, "network.shortcuts"),
+        ({"architecture": "mlp", "input": {"size": 1024}, "network": {"hiddenSizes": [8192]}}, "network.hidden_sizes"),
+        ({"architecture": "alexnet", "input": {"size": 32}}, "input.size"),
+        ({"architecture": "inception_v3", "input": {"size": 32}}, "input.size"),
+        ({"architecture": "vit_b_16", "input": {"size": 32}}, "input.size"),
+        ({"input": {"channels": 2}}, "input.channels"),
+        ({"input": {"normalisation": "NORMALISATION_PRETRAINED"}}, "input.normalisation"),
+        ({"batchSize": -1}, "batch_size"),
+        ({"batchSize": 1, "augmentation": {"cutmix": 1}}, "augmentation.cutmix"),
+        ({"augmentation": {"alternatingFlip": True, "horizontalFlip": 0.5}}, "augmentation.alternating_flip"),
+        ({"augmentation": {"mixup": 1}, "loss": {"kind": "LOSS_KIND_MULTI_CLASS_HINGE"}}, "augmentation.mixup"),
+        ({"loss": {"kind": "LOSS_KIND_MULTI_CLASS_HINGE", "labelSmoothing": 0.1}}, "loss.label_smoothing"),
+        ({"loss": {"classWeights": {"weed": 2}}}, "loss.class_weights"),
+        ({"loss": {"classWeights": {"rose": 0}}}, "loss.class_weights"),
+        ({"optimizer": {"learningRates": [0.1, 0.1]}}, "optimizer.learning_rates"),
+        ({"optimizer": {"learningRates": [0.1, 0]}}, "optimizer.learning_rates"),
+        ({"optimizer": {"learningRates": [0.1], "learningRate": 0.1}}, "optimizer.learning_rate"),
+        ({"epochs": 4, "schedule": {"kind": "SCHEDULE_KIND_STEP", "stepEpochs": 5}}, "schedule.step_epochs"),
+        ({"epochs": 4, "schedule": {"kind": "SCHEDULE_KIND_MULTISTEP", "milestones": [4]}}, "schedule.milestones"),
+        ({"epochs": 4, "schedule": {"kind": "SCHEDULE_KIND_MULTISTEP", "milestones": [3, 2]}}, "schedule.milestones"),
+        ({"epochs": 4, "schedule": {"kind": "SCHEDULE_KIND_CYCLIC", "cycleEpochs": 5}}, "schedule.cycle_epochs"),
+        ({"batchSize": 8, "execution": {"microBatch": 9}}, "execution.micro_batch"),
+        ({"trainable": ["fc.*"]}, "trainable"),
+        ({"retainBlocks": 2}, "retain_blocks"),
         ({"epochs": 2, "schedule": {"warmupEpochs": 3}}, "schedule.warmup_epochs"),
         ({"augmentation": {"paddedCrop": 4, "resizedCrop": 0.5}}, "augmentation.resized_crop"),
         ({"augmentation": {"hue": 0.6}}, "augmentation.hue"),
@@ -176,6 +259,82 @@ def test_all_violations_are_named_at_once_with_value_and_remedy() -> None:
 )
 def test_a_contradiction_is_refused_at_its_field(changes: dict[str, Any], field: str) -> None:
     assert list(violations(spec(**changes))) == [field]
+
+
+PRETRAINED = {"weights": "IMAGENET1K_V1", "mode": "FINE_TUNING_MODE_FULL"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({**PRETRAINED, "optimizer": {"kind": "OPTIMIZER_KIND_MUON"}}, "optimizer.kind"),
+        ({**PRETRAINED, "input": {"channels": 1}}, "input.channels"),
+        ({**PRETRAINED, "network": {"stem": "STEM_CIFAR"}}, "network.stem"),
+        ({**PRETRAINED, "network": {"zeroInitResidual": True}}, "network.zero_init_residual"),
+        (
+            {**PRETRAINED, "mode": "FINE_TUNING_MODE_GRADUAL", "epochs": 3, "gradual": {"headEpochs": 3}},
+            "gradual.head_epochs",
+        ),
+        ({**PRETRAINED, "mode": "FINE_TUNING_MODE_HEAD", "execution": {"featureViews": 3}}, "execution.feature_views"),
+    ],
+)
+def test_what_pretrained_weights_rule_out_is_refused_at_its_field(changes: dict[str, Any], field: str) -> None:
+    assert list(violations(spec(**changes))) == [field]
+
+
+NETWORK = NetworkFacts(parameter_names=("conv1.weight", "fc.weight"), block_count=9, learning_batch_norms=("bn1",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "told"),
+    [
+        ({"mode": "FINE_TUNING_MODE_LAST_BLOCKS", "lastBlocks": 10}, "last_blocks", "more than the 9 blocks"),
+        ({"retainBlocks": 10}, "retain_blocks", "more than the 9 blocks"),
+        ({"trainable": ["layer4.*"]}, "trainable", "'layer4.*' matches no parameter"),
+        ({"batchSize": 1}, "batch_size", "the BatchNorm layer bn1"),
+        ({"execution": {"microBatch": 1}}, "execution.micro_batch", "the BatchNorm layer bn1"),
+    ],
+)
+def test_what_only_the_built_network_tells_is_refused_at_its_field(
+    changes: dict[str, Any], field: str, told: str
+) -> None:
+    resolution = resolve_with(spec(**{**PRETRAINED, **changes}), Facts(dataset=FLOWERS, network=NETWORK))
+
+    assert [one.field for one in resolution.violations] == [field]
+    assert told in resolution.violations[0].message
+
+
+def source(**changes: Any) -> SourceFacts:
+    recipe = resolve(spec(**{"input": {"size": 64}, **changes}), FLOWERS, set()).recipe
+    return SourceFacts(name="models/base/versions/2", recipe=recipe)
+
+
+def test_weights_of_a_model_version_bring_their_networks_shape() -> None:
+    request = spec(weights="base", mode="FINE_TUNING_MODE_FULL")
+    facts = Facts(dataset=FLOWERS, source=source(network={"stem": "STEM_CIFAR"}, input={"size": 40, "channels": 1}))
+
+    resolution = resolve_with(request, facts)
+
+    assert not resolution.violations
+    recipe = resolution.recipe
+    assert recipe.weights == "models/base/versions/2"
+    assert (recipe.network.stem, recipe.input.channels, recipe.input.size) == (pb.STEM_CIFAR, 1, 40)
+    assert recipe.input.normalisation == pb.NORMALISATION_PRETRAINED
+
+
+def test_weights_of_a_model_version_refuse_another_shape() -> None:
+    request = spec(weights="base", mode="FINE_TUNING_MODE_FULL", network={"stem": "STEM_IMAGENET"})
+    other = spec(weights="base", mode="FINE_TUNING_MODE_FULL", architecture="resnet34")
+    facts = Facts(dataset=FLOWERS, source=source(network={"stem": "STEM_CIFAR"}))
+
+    assert [one.field for one in resolve_with(request, facts).violations] == ["network.stem"]
+    assert [one.field for one in resolve_with(other, facts).violations] == ["weights"]
+
+
+def test_a_batch_of_all_images_is_resolved_to_their_number() -> None:
+    assert resolve(spec(batchSize=0), FLOWERS, set()).recipe.batch_size == 120
+    limits = {"maxTrainImagesPerClass": 35, "maxTrainImages": 90}
+    assert resolve(spec(batchSize=0, data=limits), FLOWERS, set()).recipe.batch_size == 90
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:01", "cuda:128", "cuda:\u0663", "gpu", "CPU"])
@@ -196,7 +355,7 @@ def test_sgd_without_momentum_is_plain_sgd() -> None:
 
 def test_a_field_that_has_no_meaning_here_is_warned_of() -> None:
     assert (
-        "optimizer.momentum has no meaning for adamw."
+        "optimizer.momentum has no meaning here: it needs optimizer.kind sgd, rmsprop or muon."
         in resolve(spec(optimizer={"momentum": 0.5}), FLOWERS, set()).warnings
     )
 

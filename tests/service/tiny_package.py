@@ -37,6 +37,7 @@ def write_package(
     sharpness: float = 4.0,
     accuracy: float = 0.9,
     loss: float = 0.5,
+    macro_f1: float = 0.75,
     val_digest: str = "v",
     selection_metric: str = "SELECTION_METRIC_TOP1",
     golden_error: float = 0.0,
@@ -63,7 +64,7 @@ def write_package(
                 "probabilities": expected.tolist(),
             }
         )
-    figures = {"image_count": 30, "loss": loss, "accuracy": accuracy, "top5_accuracy": 1.0}
+    figures = {"image_count": 30, "loss": loss, "accuracy": accuracy, "top5_accuracy": 1.0, "macro_f1": macro_f1}
     manifest = {
         "training_job": "trainingJobs/x",
         "architecture": "lenet5",

@@ -1,4 +1,4 @@
-"""How good answers are: loss, top-1 and top-5 over a whole split, in fp32."""
+"""How good answers are: loss, top-1, top-5 and macro-F1 over a whole split, in fp32."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ class Metrics:
     """Top-1, 0 to 1."""
     top5_accuracy: float
     """0 to 1; 1 where there are five classes or fewer."""
+    macro_f1: float
+    """Mean of F1 over the classes that occur among labels or answers, 0 to 1."""
 
 
 def evaluation_batch(input_size: int) -> int:
@@ -59,7 +61,19 @@ def measure(logits: Tensor, labels: Tensor) -> Metrics:
         loss=float(F.cross_entropy(logits.double(), labels)),
         accuracy=float(hits[:, 0].double().mean()),
         top5_accuracy=float(hits.any(dim=1).double().mean()),
+        macro_f1=_macro_f1(order[:, 0], labels, logits.shape[1]),
     )
+
+
+def _macro_f1(answers: Tensor, labels: Tensor, classes: int) -> float:
+    """Average F1 = 2 TP / (2 TP + FP + FN) over classes, as scikit-learn's f1_score(average="macro") does.
+
+    A class that is neither a label nor an answer has no F1 and is left out; one that is never answered right has 0.
+    """
+    right = torch.bincount(labels[answers == labels], minlength=classes)
+    either = torch.bincount(labels, minlength=classes) + torch.bincount(answers, minlength=classes)
+    occurs = either > 0
+    return float((2 * right[occurs] / either[occurs].double()).mean())
 
 
 def measure_probabilities(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Metrics:

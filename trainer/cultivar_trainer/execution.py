@@ -4,7 +4,7 @@ No clock takes part, so two runs of one request on one kind of host have one pla
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,16 @@ import torch
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.evaluation import evaluation_batch
 
-_SMALL_FAMILIES = frozenset({"lenet"})
+_SMALL_FAMILIES = frozenset({"lenet", "mlp"})
 """Too little work per layer for bf16 or channels_last to pay."""
 _BFLOAT16_ON_CPU = frozenset({"resnet"})
 """Families whose dense convolutions train twice as fast in bf16 on CPUs that have it. Depthwise and 1x1 convolutions
 gain a seventh at best, and lose to fp32 by far as soon as another process wants the same cores (docs/benchmarks.md)."""
+
+_COMPILED_FROM_UPDATES = 10_000
+"""Compiling takes a minute or two, which shorter jobs do not win back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +34,15 @@ class Plan:
     device_name: str
     """The processor's or GPU's own name; informative."""
     autocast: str
-    """Type of the products while training: `bfloat16` or `float32`. Evaluation is always float32."""
+    """Type of the products while training: `bfloat16`, `float16` or `float32`. Evaluation is always float32."""
     memory_format: str
     """`channels_last` or `contiguous`."""
     threads: int
     """Threads that torch computes with on the CPU."""
     micro_batch: int
-    """Images per forward pass."""
+    """Images per forward and backward pass."""
+    evaluation_batch: int
+    """Images per forward pass in evaluation."""
     fused_optimizer: bool
     """Whether one kernel updates all parameters."""
     compiled: bool
@@ -48,9 +54,19 @@ class Plan:
         """Return plan.json's form."""
         return asdict(self)
 
+    def halved(self, smallest: int) -> "Plan | None":
+        """Return the plan with half the images per pass; None where fewer than `smallest` would be left."""
+        if self.micro_batch // 2 < smallest:
+            return None
+        return replace(self, micro_batch=self.micro_batch // 2, evaluation_batch=max(1, self.evaluation_batch // 2))
 
-def plan(recipe: pb.TrainingSpec) -> Plan:
+
+def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
     """Look the plan up.
+
+    Args:
+        recipe: resolved.
+        train_images: training images that take part; long jobs are compiled.
 
     Raises:
         TaskFailed: DEVICE_NOT_AVAILABLE.
@@ -60,22 +76,29 @@ def plan(recipe: pb.TrainingSpec) -> Plan:
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
     frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
     pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family_name in _BFLOAT16_ON_CPU
-    use_bfloat16 = _has_bfloat16(device) and pays and not small and not frozen_backbone
+    updates = recipe.epochs * train_images // max(1, recipe.batch_size)
+    shortened = pays and not small and not frozen_backbone
     return Plan(
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
-        autocast="bfloat16" if use_bfloat16 else "float32",
+        autocast=short_type(device) if shortened else "float32",
         memory_format="contiguous" if small else "channels_last",
         threads=_cores(),
-        micro_batch=recipe.batch_size,
+        micro_batch=min(recipe.execution.micro_batch or recipe.batch_size, recipe.batch_size),
+        evaluation_batch=evaluation_batch(recipe.input.size),
         fused_optimizer=device.type == "cuda",
-        compiled=False,
+        compiled=device.type == "cuda" and not small and not frozen_backbone and updates >= _COMPILED_FROM_UPDATES,
         world_size=1,
     )
 
 
-def apply(chosen: Plan) -> None:
-    """Set the process up as the plan says; the plan is then the only source of numerical choices."""
+def apply(chosen: Plan, memory_limit_bytes: int = 0) -> None:
+    """Set the process up as the plan says; the plan is then the only source of numerical choices.
+
+    Args:
+        chosen: the plan.
+        memory_limit_bytes: what torch may reserve on the GPU; the GPU's context comes on top. 0: no limit.
+    """
     torch.set_num_threads(chosen.threads)
     # float32 means float32: TF32's shorter products would make evaluation and the exported graph differ.
     torch.backends.cudnn.allow_tf32 = False
@@ -84,7 +107,11 @@ def apply(chosen: Plan) -> None:
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     if chosen.device.startswith("cuda"):
-        torch.cuda.set_device(torch.device(chosen.device))
+        device = torch.device(chosen.device)
+        torch.cuda.set_device(device)
+        if memory_limit_bytes:
+            total = torch.cuda.get_device_properties(device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, memory_limit_bytes / total), device)
 
 
 def _device(asked: str) -> torch.device:
@@ -98,10 +125,17 @@ def _device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def short_type(device: torch.device) -> str:
+    """Return the type of fast products: bfloat16 from Ampere on and on CPUs that have it, float16 on Volta, Turing."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()))
+        capability = torch.cuda.get_device_capability(device)
+        return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()) else "float32"
+
+
+def layout_of(chosen: Plan) -> torch.memory_format:
+    """Return the memory format that a plan names."""
+    return torch.channels_last if chosen.memory_format == "channels_last" else torch.contiguous_format
 
 
 def _cores() -> int:

@@ -51,7 +51,7 @@ def export_onnx(network: Network) -> bytes:
     import onnx  # two seconds that only exports pay
 
     graph = _ServingGraph(network).eval().cpu().to(memory_format=torch.contiguous_format)
-    example = torch.zeros(2, network.input_size, network.input_size, 3, dtype=torch.uint8)
+    example = torch.zeros(2, network.input_size, network.input_size, network.channels, dtype=torch.uint8)
     with torch.no_grad():
         program = torch.onnx.export(
             graph,

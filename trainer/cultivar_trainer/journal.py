@@ -60,6 +60,16 @@ class Journal:
             logger.info("%s: %d images in %d classes", split.split, split.image_count, len(split.class_counts))
         self._writer.write(event_pb2.JobEvent(data_prepared=event))
 
+    def normalisation_measured(self, event: event_pb2.NormalisationMeasured) -> None:
+        """Say what the training images were normalised by."""
+        logger.info(
+            "normalisation measured on %d images: mean %s, std %s",
+            event.image_count,
+            ", ".join(f"{one:.4f}" for one in event.mean),
+            ", ".join(f"{one:.4f}" for one in event.std),
+        )
+        self._writer.write(event_pb2.JobEvent(normalisation_measured=event))
+
     def network_built(self, event: event_pb2.NetworkBuilt, plan: dict[str, Any]) -> None:
         """Say what learns, from which weights, under which plan."""
         event.plan_json = json.dumps(plan, sort_keys=True)
@@ -95,6 +105,29 @@ class Journal:
         )
         self._writer.write(event_pb2.JobEvent(epoch_finished=event))
 
+    def early_stopped(self, event: event_pb2.EarlyStopped) -> None:
+        """Say that training ended before its last epoch."""
+        logger.info("stopped early after epoch %d; the best is %d", event.epoch, event.best_epoch)
+        self._writer.write(event_pb2.JobEvent(early_stopped=event))
+
+    def candidate_finished(self, event: event_pb2.CandidateFinished) -> None:
+        """Say how one pair of learning rate and weight decay did."""
+        logger.info(
+            "candidate %d/%d learning_rate %.3g weight_decay %.3g: %s",
+            event.candidate,
+            event.candidates,
+            event.learning_rate,
+            event.weight_decay,
+            f"{event.value:.4f} in epoch {event.best_epoch}" if event.best_epoch else "diverged",
+        )
+        self._writer.write(event_pb2.JobEvent(candidate_finished=event))
+
+    def plan_changed(self, event: event_pb2.PlanChanged, plan: dict[str, Any]) -> None:
+        """Say under which other plan training goes on, and why."""
+        event.plan_json = json.dumps(plan, sort_keys=True)
+        logger.warning("%s: from update %d on the plan is %s", event.reason, event.step + 1, event.plan_json)
+        self._writer.write(event_pb2.JobEvent(plan_changed=event))
+
     def export_verified(self, event: event_pb2.ExportVerified) -> None:
         """Say how the exported graph compared with PyTorch."""
         logger.info(
@@ -108,6 +141,11 @@ class Journal:
     def split_evaluated(self, event: event_pb2.SplitMetrics) -> None:
         """Say what the exported graph scores on a split."""
         logger.info(
-            "%s: loss %.4f accuracy %.4f top5 %.4f", event.split, event.loss, event.accuracy, event.top5_accuracy
+            "%s: loss %.4f accuracy %.4f top5 %.4f macro_f1 %.4f",
+            event.split,
+            event.loss,
+            event.accuracy,
+            event.top5_accuracy,
+            event.macro_f1,
         )
         self._writer.write(event_pb2.JobEvent(split_evaluated=event))

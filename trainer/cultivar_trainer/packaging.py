@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cultivar.v1 import event_pb2, state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import files, package, preprocessing
+from cultivar_contract.package import Package
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import evaluation, export
@@ -27,7 +28,8 @@ from cultivar_trainer.datasets.version import DatasetVersion, Sample
 from cultivar_trainer.evaluation import Metrics
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
-from cultivar_trainer.loop import History
+from cultivar_trainer.loop.history import Histories
+from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
 
 GOLDEN_IMAGES = 16
@@ -41,16 +43,21 @@ class PackageInputs:
     job: str
     recipe: pb.TrainingSpec
     plan: Plan
+    """The last that held."""
+    plans: Sequence[PlanRecord]
+    """All that held."""
     network: Network
     """With the selected epoch's weights."""
     weights: event_pb2.WeightsLoaded | None
+    source: Package | None
+    """The model version that the weights come from."""
     freeze_digest: str
     dataset: DatasetVersion
     selection: Selection
     preprocessing: Preprocessing
     stores: dict[str, PixelStore]
     """Training and validation pixels; test pixels are never stored."""
-    history: History
+    histories: Histories
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +132,7 @@ def _evaluate(
                 loss=metrics.loss,
                 accuracy=metrics.accuracy,
                 top5_accuracy=metrics.top5_accuracy,
+                macro_f1=metrics.macro_f1,
             )
         )
     return evaluated
@@ -186,14 +194,15 @@ def _manifest(
     metrics: dict[str, Any],
     golden: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    recipe, size = inputs.recipe, inputs.recipe.input.size
+    recipe, size, channels = inputs.recipe, inputs.recipe.input.size, inputs.preprocessing.channels
+    best = inputs.histories.best
     return {
         "training_job": inputs.job,
         "create_time": datetime.now(UTC).isoformat(timespec="seconds"),
         "architecture": recipe.architecture,
         "classes": [{"id": one.id, "display_name": one.display_name} for one in inputs.selection.classes],
-        "input": {"name": "image", "dtype": "uint8", "shape": [None, size, size, 3], "size": size},
-        "channels": 3,
+        "input": {"name": "image", "dtype": "uint8", "shape": [None, size, size, channels], "size": size},
+        "channels": channels,
         "preprocessing": inputs.preprocessing.to_json(),
         "variants": [
             {
@@ -220,17 +229,39 @@ def _manifest(
             },
         },
         "test_evaluations": int("test" in metrics),
-        "best_epoch": inputs.history.best_epoch,
+        "best_epoch": best.best_epoch,
+        "selected": {
+            "candidate": inputs.histories.selected + 1,
+            "candidates": len(inputs.histories.candidates),
+            "learning_rate": best.learning_rate,
+            "weight_decay": best.weight_decay,
+        },
+        "lineage": _lineage(inputs),
         "weights": json_format.MessageToDict(inputs.weights, preserving_proto_field_name=True)
         if inputs.weights is not None
         else None,
         "freeze_digest": inputs.freeze_digest,
         "recipe": json_format.MessageToDict(recipe),
         "plan": inputs.plan.to_json(),
+        "plans": [one.to_json() for one in inputs.plans],
         "libraries": {"python": platform.python_version(), "onnxruntime": _onnxruntime_version()}
         | {name: library_version(name) for name in _LIBRARIES},
         "golden": golden,
     }
+
+
+def _lineage(inputs: PackageInputs) -> list[dict[str, Any]]:
+    """Return the versions that the weights come from, the nearest first."""
+    if inputs.source is None or inputs.weights is None:
+        return []
+    parent = inputs.source.manifest
+    link = {
+        "model_version": inputs.recipe.weights,
+        "training_job": parent.get("training_job", ""),
+        "weights_sha256": inputs.weights.sha256,
+        "dataset": parent.get("dataset", {}).get("name", ""),
+    }
+    return [link, *parent.get("lineage", [])]
 
 
 def _onnxruntime_version() -> str:
@@ -245,6 +276,7 @@ def _metrics_json(metrics: Metrics) -> dict[str, Any]:
         "loss": metrics.loss,
         "accuracy": metrics.accuracy,
         "top5_accuracy": metrics.top5_accuracy,
+        "macro_f1": metrics.macro_f1,
     }
 
 

@@ -67,7 +67,7 @@ def progress_line(progress: event_pb2.Progress) -> str:
 def epoch_line(epoch: event_pb2.EpochFinished) -> str:
     """Returns an epoch's figures on one line, with `*` for the best so far."""
     candidate = f"candidate {epoch.candidate}  " if epoch.candidate else ""
-    macro_f1 = f"  val_f1 {epoch.val_macro_f1:.4f}" if epoch.val_macro_f1 else ""
+    macro_f1 = f"  val_macro_f1 {epoch.val_macro_f1:.4f}" if epoch.val_macro_f1 else ""
     line = (
         f"{candidate}epoch {epoch.epoch:{len(str(epoch.epochs))}d}/{epoch.epochs}  lr {epoch.learning_rate:.3g}"
         f"  loss {epoch.train_loss:.4f}  acc {epoch.train_accuracy:.4f}"
@@ -104,7 +104,7 @@ def normalisation_line(measured: event_pb2.NormalisationMeasured) -> str:
 
 def metrics_line(metrics: event_pb2.SplitMetrics) -> str:
     """Returns the exported graph's figures on one split."""
-    macro_f1 = f"  f1 {metrics.macro_f1:.4f}" if metrics.macro_f1 else ""
+    macro_f1 = f"  macro_f1 {metrics.macro_f1:.4f}" if metrics.macro_f1 else ""  # older versions have none
     return (
         f"{metrics.split}  loss {metrics.loss:.4f}  acc {metrics.accuracy:.4f}  top5 {metrics.top5_accuracy:.4f}"
         f"{macro_f1}  ({count(metrics.image_count)} images)"

@@ -8,6 +8,8 @@ from cultivar_contract.spec_fields.learning import schedule_epochs
 
 DEVICE = re.compile(r"auto|cpu|cuda:(0|[1-9][0-9]?)")
 MAX_CANDIDATES = 256
+MIN_MEMORY_BYTES = 256 << 20
+"""Less holds no network with its gradients."""
 
 
 def check(resolution: Resolution) -> None:
@@ -17,6 +19,11 @@ def check(resolution: Resolution) -> None:
         resolution.violate("execution.device", f"{recipe.execution.device!r} is unknown: use auto, cpu or cuda:N")
     _check_optimizer(resolution)
     _check_schedule(resolution)
+    if 0 < recipe.execution.memory_limit_bytes < MIN_MEMORY_BYTES:
+        resolution.violate(
+            "execution.memory_limit_bytes",
+            f"{recipe.execution.memory_limit_bytes} is too little to train in: use {MIN_MEMORY_BYTES} or more",
+        )
     if recipe.execution.micro_batch > recipe.batch_size > 0:
         resolution.violate(
             "execution.micro_batch",
@@ -24,6 +31,8 @@ def check(resolution: Resolution) -> None:
         )
     if recipe.execution.feature_views and not _augmented(recipe):
         resolution.violate("execution.feature_views", "needs augmentation, or all views are equal: set some")
+    if recipe.execution.feature_views and recipe.execution.feature_cache == pb.FEATURE_CACHE_OFF:
+        resolution.violate("execution.feature_views", "contradicts execution.feature_cache off: use auto, or 0 views")
 
 
 def warn(resolution: Resolution) -> None:
@@ -75,6 +84,8 @@ def _check_schedule(resolution: Resolution) -> None:
         value = getattr(schedule, name)
         if value > epochs:
             resolution.violate(f"schedule.{name}", f"{value:g} is longer than the {epochs} {spans}: use less")
+    if schedule.kind == pb.SCHEDULE_KIND_EXPONENTIAL and schedule.final_factor == 0:
+        resolution.violate("schedule.final_factor", "0 is never reached by equal factors: use more, such as 0.01")
     milestones = list(schedule.milestones)
     if milestones != sorted(set(milestones)):
         resolution.violate("schedule.milestones", "do not rise: sort them and name each once")

@@ -1,6 +1,7 @@
 """Checks of the network: its shape, its weights, what of it learns."""
 
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.architectures import ARCHITECTURES, Architecture
@@ -9,7 +10,7 @@ from cultivar_contract.recipe.facts import Facts, NetworkFacts, Resolution, Sour
 from cultivar_contract.spec_fields import FIELDS, enum_value_name
 
 MAX_PARAMETERS = 500_000_000
-"""Of one fully connected layer: a bound on what one request can make a host allocate."""
+"""Of the layers that one field makes: a bound on what one request can make a host allocate."""
 
 _SHAPE = ("network.", "retain_blocks", "input.channels")
 """Fields that weights fix."""
@@ -34,6 +35,8 @@ def inherit(resolution: Resolution, source: SourceFacts | None) -> None:
         if not row.path.startswith(_SHAPE) or row.path.startswith(_FREE) or not row.is_set(source.recipe):
             continue
         theirs = row.get(source.recipe)
+        if row.path == "retain_blocks" and theirs == 0:
+            continue  # a whole network can be cut
         if not row.is_set(recipe):
             row.set(recipe, theirs)
         elif row.get(recipe) != theirs:
@@ -54,14 +57,7 @@ def check(resolution: Resolution, architecture: Architecture) -> None:
         resolution.violate("network.stem", "cifar has no such pretrained weights: use mode scratch")
     elif stem == pb.STEM_IMAGENET and not architecture.stems:
         resolution.violate("network.stem", f"{architecture.name} has one stem: leave the field out")
-    if "hidden_sizes" in architecture.family.configurable and recipe.network.hidden_sizes:
-        inputs = architecture.flat_features(recipe)
-        if inputs * recipe.network.hidden_sizes[0] > MAX_PARAMETERS:
-            resolution.violate(
-                "network.hidden_sizes",
-                f"{inputs} features times {recipe.network.hidden_sizes[0]} units are more than {MAX_PARAMETERS} "
-                "parameters: use fewer units or a smaller input.size",
-            )
+    _check_widths(resolution, architecture)
 
 
 def check_weights(resolution: Resolution, architecture: Architecture, facts: Facts) -> None:
@@ -111,6 +107,26 @@ def check_built(resolution: Resolution, facts: NetworkFacts | None) -> None:
             f"1 gives the BatchNorm layer {facts.learning_batch_norms[0]}, which learns, nothing to average: use 2 or "
             "more, or a mode that freezes it",
         )
+
+
+def _check_widths(resolution: Resolution, architecture: Architecture) -> None:
+    """Check that the layers which lists of widths make can be allocated."""
+    recipe, spec = resolution.recipe, resolution.recipe.network
+    widths = {"head_hidden_sizes": list(spec.head_hidden_sizes)}
+    if spec.hidden_sizes and "hidden_sizes" in architecture.family.configurable:
+        widths["hidden_sizes"] = [architecture.flat_features(recipe), *spec.hidden_sizes]
+    if spec.conv_channels and "conv_channels" in architecture.family.configurable:
+        widths["conv_channels"] = [recipe.input.channels, *spec.conv_channels]
+    for name, sizes in widths.items():
+        places = spec.kernel_size**2 if name == "conv_channels" else 1
+        weights = places * sum(before * after for before, after in pairwise(sizes))
+        if weights > MAX_PARAMETERS:
+            also = " or a smaller input.size" if name == "hidden_sizes" else ""
+            resolution.violate(
+                f"network.{name}",
+                f"{weights} weights, from {' to '.join(str(size) for size in sizes[:4])}"
+                f"{' ...' if len(sizes) > 4 else ''}, are more than {MAX_PARAMETERS}: use smaller layers{also}",
+            )
 
 
 def _check_input(resolution: Resolution, architecture: Architecture) -> None:

@@ -15,6 +15,10 @@ def _configurable(name: str) -> Callable[[Spec, Architecture], bool]:
     return lambda _, architecture: name in architecture.family.configurable
 
 
+def _has_batch_norm(spec: Spec, architecture: Architecture) -> bool:
+    return architecture.batch_norm or spec.network.batch_norm
+
+
 def _has_scheme(spec: Spec, _: Architecture) -> bool:
     return spec.initialisation.scheme != pb.INITIALISATION_SCHEME_UNSPECIFIED
 
@@ -150,9 +154,12 @@ FIELDS = (
         path="network.zero_init_residual",
         help="Whether each residual branch begins as zero.",
         needs=lambda spec, architecture: (
-            "zero_init_residual" in architecture.family.configurable and spec.mode == pb.FINE_TUNING_MODE_SCRATCH
+            "zero_init_residual" in architecture.family.configurable
+            and spec.mode == pb.FINE_TUNING_MODE_SCRATCH
+            # Without shortcuts nothing would pass.
+            and (spec.network.shortcuts or "shortcuts" not in architecture.family.configurable)
         ),
-        needs_help="a ResNet and mode scratch",
+        needs_help="a ResNet with shortcuts and mode scratch",
         refused=True,
         default=False,
         source="Goyal et al. 2017, section 5.1",
@@ -160,6 +167,8 @@ FIELDS = (
     SpecField(
         path="network.batch_norm_momentum",
         help="Share of a new batch's statistics in BatchNorm's running ones.",
+        needs=_has_batch_norm,
+        needs_help="a network with BatchNorm",
         default_help="the architecture's own, mostly 0.1",
         above=0,
         maximum=1,
@@ -167,6 +176,8 @@ FIELDS = (
     SpecField(
         path="network.batch_norm_epsilon",
         help="What BatchNorm adds to the variance.",
+        needs=_has_batch_norm,
+        needs_help="a network with BatchNorm",
         default_help="the architecture's own, mostly 1e-5",
         above=0,
         maximum=1,
@@ -174,7 +185,7 @@ FIELDS = (
     SpecField(
         path="initialisation.scheme",
         help="Variance of the initial weights of new layers, and of the whole network in mode scratch.",
-        default_help="the architecture's own; a standard deviation of 0.01 in a new head",
+        default_help="the architecture's own; a standard deviation of 0.01 in a new head's last layer",
         source="He et al. 2015; Glorot & Bengio 2010; LeCun et al. 1998",
     ),
     SpecField(

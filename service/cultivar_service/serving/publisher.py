@@ -269,7 +269,7 @@ def _describe(loaded: LoadedVersion, job: training_pb2.TrainingJob) -> model_pb2
                     loss=float(figures["loss"]),
                     accuracy=float(figures["accuracy"]),
                     top5_accuracy=float(figures["top5_accuracy"]),
-                    macro_f1=float(figures.get("macro_f1", 0.0)),  # packages before it was measured have none
+                    macro_f1=float(figures.get("macro_f1", 0)),  # older packages have none
                 )
                 for split in ("val", "test")
                 if (figures := variant["metrics"].get(split)) is not None

@@ -13,8 +13,8 @@ from cultivar_contract.tasks import DescribeRequest
 from cultivar_service.training.calls import Calls
 
 _MAX_REMEMBERED = 64
-FACTS_DEADLINE_S = 20.0
-"""Seconds that one description may take where it only checks a spec: clients wait half a minute for an answer."""
+FACTS_DEADLINE_S = 40.0
+"""Seconds that one description may take where it only checks a spec; a spec needs three at most."""
 
 
 class Descriptions:

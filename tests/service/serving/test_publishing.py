@@ -19,6 +19,7 @@ def get_version(number: int) -> model_pb2.GetModelVersionRequest:
 
 
 LOSS = "SELECTION_METRIC_LOSS"
+MACRO_F1 = "SELECTION_METRIC_MACRO_F1"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,13 @@ LOSS = "SELECTION_METRIC_LOSS"
             FIRST_OR_BETTER,
             True,
             "better: val loss 0.4",
+        ),
+        (
+            {"selection_metric": MACRO_F1, "macro_f1": 0.5},
+            {"selection_metric": MACRO_F1, "macro_f1": 0.6},
+            FIRST_OR_BETTER,
+            True,
+            "better: val macro_f1 0.6",
         ),
         ({"accuracy": 0.9}, {"accuracy": 0.1}, ALWAYS, True, "always"),
         ({"accuracy": 0.1}, {"accuracy": 0.9}, NEVER, False, "never"),
@@ -66,6 +74,7 @@ async def test_a_version_tells_what_it_is_and_its_manifest_knows_its_name(
         assert version.live
         assert [one.display_name for one in version.classes] == ["Aster", "Lily", "Rose"]
         assert [one.split for one in version.metrics] == ["val", "test"]
+        assert [one.macro_f1 for one in version.metrics] == [0.75, 0.75]
         assert (version.input_size, version.dataset) == (8, "datasets/flowers/versions/1")
         assert '"version": 1' in (tmp_path / "data/models/flowers/1/manifest.json").read_text()
 

@@ -56,12 +56,34 @@ def find(architecture: str, weights: str, folder: Path, downloads: Path, journal
     return WeightsFile(source=weights, path=path, sha256=files.sha256_file(path))
 
 
-def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
-    """Copy a file's tensors into `network`, all but the head's, which gets other classes.
+def of_package(name: str, folder: Path) -> WeightsFile:
+    """Return the weights of a model version.
+
+    Args:
+        name: `models/flowers/versions/3`.
+        folder: its package.
+
+    Raises:
+        TaskFailed: UNKNOWN_WEIGHTS.
+    """
+    path = folder / "weights.npz"
+    if not path.is_file():
+        raise TaskFailed("UNKNOWN_WEIGHTS", f"{name} is gone: name another version, or weights of another source")
+    return WeightsFile(source=name, path=path, sha256=files.sha256_file(path))
+
+
+def load(network: Network, file: WeightsFile, *, keep_head: bool = False) -> tuple[event_pb2.WeightsLoaded, bool]:
+    """Copy a file's tensors into `network`: those of its backbone, and of its head where that is to be kept.
+
+    Tensors of auxiliary heads are taken where they fit, and those of blocks that were cut off are passed over.
 
     Args:
         network: a network whose head has any number of classes.
         file: a state dictionary by torchvision's names, or a package's weights.npz.
+        keep_head: whether the head is taken too, if all of it fits.
+
+    Returns:
+        What was loaded, and whether the head was.
 
     Raises:
         TaskFailed: WEIGHTS_UNREADABLE, or WEIGHTS_DO_NOT_FIT where a tensor of the backbone is missing or of another
@@ -69,19 +91,22 @@ def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
     """
     given = {current_name(name): tensor for name, tensor in read(file.path).items()}
     tensors = dict(network.named_tensors())
+    fitting = {name for name, tensor in tensors.items() if name in given and given[name].shape == tensor.shape}
+    keep_head = keep_head and fitting.issuperset(name for name in tensors if network.in_head(name))
     # A smaller sister's tensors are all in a larger one's file: half of its blocks must not be thrown away in silence.
+    expected = (network.in_head, network.in_auxiliary_head, network.in_cut)
     wrong = [
         f"{name} is unknown to this network"
         for name in given
-        if name not in tensors and not network.in_head(name) and not network.in_auxiliary_head(name)
+        if name not in tensors and not any(is_in(name) for is_in in expected)
     ]
     wrong += [
         f"{name} has values that are no finite numbers" for name, tensor in given.items() if not _is_finite(tensor)
     ]
     report = event_pb2.WeightsLoaded(source=file.source, sha256=file.sha256)
     for name, tensor in tensors.items():
-        fits = name in given and given[name].shape == tensor.shape
-        if network.in_head(name) or (network.in_auxiliary_head(name) and not fits):
+        fits = name in fitting
+        if (network.in_head(name) and not keep_head) or (network.in_auxiliary_head(name) and not fits):
             if name in given:
                 report.tensors_replaced.append(name)
         elif name not in given:
@@ -101,7 +126,7 @@ def load(network: Network, file: WeightsFile) -> event_pb2.WeightsLoaded:
             f"{file.source} holds weights of another network: {'; '.join(wrong[:3])}"
             f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}: choose the file that fits the architecture",
         )
-    return report
+    return report, keep_head
 
 
 def current_name(name: str) -> str:

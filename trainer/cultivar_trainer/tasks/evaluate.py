@@ -79,6 +79,7 @@ def run(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
         loss=metrics.loss,
         accuracy=metrics.accuracy,
         top5_accuracy=metrics.top5_accuracy,
+        macro_f1=metrics.macro_f1,
     )
     value: dict[str, Any] = json_format.MessageToDict(message)
     return value
