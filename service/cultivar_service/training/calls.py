@@ -90,14 +90,17 @@ class Calls:
                 # Not asyncio.timeout: each step of a stream may run in another asyncio task.
                 deadline, offset = time.monotonic() + limit_s, 0
                 try:
-                    while trainer.alive():
-                        if time.monotonic() > deadline:
+                    alive = True
+                    while alive:
+                        alive = trainer.alive()  # before the events are read: none of the last ones is missed
+                        if alive and time.monotonic() > deadline:
                             raise self._late(what, limit_s)
                         events, offset = await asyncio.to_thread(read_events, directory.events(1), offset)
                         for event in events:
                             if event.HasField("progress"):
                                 yield event.progress
-                        await asyncio.sleep(TICK_S)
+                        if alive:
+                            await asyncio.sleep(TICK_S)
                 finally:
                     await trainer.kill()
                 yield await asyncio.to_thread(self._read, directory, what, output)
