@@ -18,6 +18,7 @@ RETRIED_METHODS = {
         "ListArchitectures",
         "DescribeArchitecture",
         "DescribeTrainingSpec",
+        "CalculateLayer",
     ),
     "ModelService": ("GetModel", "ListModels", "GetModelVersion", "ListModelVersions", "PromoteModelVersion"),
     "ArtifactService": ("ListArtifacts",),

@@ -7,7 +7,16 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 
-from cultivar.v1 import artifact_pb2, artifact_pb2_grpc, model_pb2, model_pb2_grpc, prediction_pb2, prediction_pb2_grpc
+from cultivar.v1 import (
+    artifact_pb2,
+    artifact_pb2_grpc,
+    dataset_pb2,
+    evaluation_pb2,
+    model_pb2,
+    model_pb2_grpc,
+    prediction_pb2,
+    prediction_pb2_grpc,
+)
 from cultivar_client.connection import Connection
 from cultivar_client.download import path_inside, write_artifact
 from cultivar_client.resume import resumed
@@ -54,6 +63,16 @@ class ModelCalls(Connection):
         """Deletes a version that is not live. Raises CultivarError."""
         request = model_pb2.DeleteModelVersionRequest(name=name)
         await self._unary(self._models.DeleteModelVersion, request, empty_pb2.Empty)
+
+    def evaluate_model_version(
+        self, name: str, dataset: str, *, split: dataset_pb2.Split | None = None
+    ) -> AsyncIterator[evaluation_pb2.EvaluationUpdate]:
+        """Yields how far the evaluation of a version (of a model: its live one) is, and at last the figures.
+
+        Raises CultivarError.
+        """
+        request = evaluation_pb2.EvaluateModelVersionRequest(name=name, dataset=dataset, split=split)
+        return self._stream(self._models.EvaluateModelVersion, request, evaluation_pb2.EvaluationUpdate)
 
     async def list_artifacts(self, parent: str) -> artifact_pb2.ListArtifactsResponse:
         """Answers the files of a job or model version, and the full name of that parent. Raises CultivarError."""

@@ -53,7 +53,8 @@ def spec_from_mapping(mapping: Mapping[str, object]) -> TrainingSpec:
 def apply_settings(spec: TrainingSpec, settings: Sequence[str]) -> None:
     """Applies settings of the form `optimizer.learning_rate=0.01` in their order; the last one of a field counts.
 
-    Settings of a list add up, and replace what the spec held before. Raises SpecError.
+    Settings of a list add up, and replace what the spec held before. An entry of a map is set by its key, as in
+    `loss.class_weights.rose=2`. Raises SpecError.
     """
     lists: dict[str, list[str]] = {}
     for setting in settings:
@@ -61,8 +62,8 @@ def apply_settings(spec: TrainingSpec, settings: Sequence[str]) -> None:
         path = path.strip()
         if not equals or not path:
             raise SpecError(f"{setting!r} is no setting: write field.path=value")
-        _, field = _find(spec, path)
-        if field.is_repeated:
+        _, field, key = _find(spec, path)
+        if field.is_repeated and key is None:
             items = [item.strip() for item in text.split(",") if item.strip()]
             lists.setdefault(field.full_name, []).extend(items)
             set_field(spec, path, lists[field.full_name])
@@ -71,10 +72,15 @@ def apply_settings(spec: TrainingSpec, settings: Sequence[str]) -> None:
 
 
 def set_field(spec: TrainingSpec, path: str, value: object) -> None:
-    """Sets the field at a dotted path. Text is read by the field's type. Raises SpecError."""
-    parent, field = _find(spec, path)
+    """Sets the field at a dotted path. Text is read by the field's type. Raises SpecError.
+
+    A map's path is followed by a key, or takes a mapping, which replaces it.
+    """
+    parent, field, key = _find(spec, path)
     try:
-        if field.is_repeated:
+        if _is_map(field):
+            _set_entries(parent, field, key, value)
+        elif field.is_repeated:
             items = value if isinstance(value, list | tuple) else [value]
             converted = [_convert(field, item) for item in items]
             parent.ClearField(field.name)
@@ -89,28 +95,48 @@ def field_paths(descriptor: Any = TrainingSpec.DESCRIPTOR) -> list[str]:
     """Returns the dotted paths of all fields that hold a value, in the proto's order."""
     paths: list[str] = []
     for field in descriptor.fields:
-        if field.message_type is None:
-            paths.append(field.name)
+        if field.message_type is None or _is_map(field):
+            paths.append(f"{field.name}.KEY" if _is_map(field) else field.name)
         else:
             paths.extend(f"{field.name}.{path}" for path in field_paths(field.message_type))
     return paths
 
 
-def _find(spec: TrainingSpec, path: str) -> tuple[Message, "FieldDescriptor"]:
+def _find(spec: TrainingSpec, path: str) -> tuple[Message, "FieldDescriptor", str | None]:
+    """Returns the message that holds a field, the field, and the key where the path names an entry of a map."""
     message: Message = spec
     *parents, last = path.split(".")
-    for name in parents:
+    for depth, name in enumerate(parents, 1):
         field = _field(message, name)
         if field is None or field.message_type is None:
             raise _unknown(path)
+        if _is_map(field):
+            # All that is left: class ids may hold dots.
+            return message, field, ".".join((*parents[depth:], last))
         message = getattr(message, field.name)
     field = _field(message, last)
     if field is None:
         raise _unknown(path)
-    if field.message_type is not None:
+    if field.message_type is not None and not _is_map(field):
         fields = ", ".join(f"{path}.{name}" for name in field_paths(field.message_type))
         raise SpecError(f"{path} holds fields: set one of {fields}")
-    return message, field
+    return message, field, None
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def _set_entries(parent: Message, field: Any, key: str | None, value: object) -> None:
+    entry = field.message_type.fields_by_name
+    if key is not None:
+        getattr(parent, field.name)[_convert(entry["key"], key)] = _convert(entry["value"], value)
+        return
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no mapping: set an entry, such as {field.name}.KEY=VALUE, or give a mapping")
+    converted = {_convert(entry["key"], one): _convert(entry["value"], its) for one, its in value.items()}
+    parent.ClearField(field.name)
+    getattr(parent, field.name).update(converted)
 
 
 def _field(message: Message, name: str) -> Any:
@@ -166,10 +192,18 @@ def _to_number(value: object, kind: type[int] | type[float], what: str) -> int |
 def _leaves(mapping: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in mapping.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not _names_map(path):
             yield from _leaves(value, f"{path}.")
         elif value is not None:
             yield path, value
+
+
+def _names_map(path: str) -> bool:
+    try:
+        _, field, key = _find(TrainingSpec(), path)
+    except SpecError:  # holds fields, or is none: told where its leaves are set
+        return False
+    return key is None and _is_map(field)
 
 
 def _parse_yaml(text: str, path: Path) -> object:

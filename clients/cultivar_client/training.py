@@ -6,10 +6,22 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 
-from cultivar.v1 import architecture_pb2, event_pb2, state_pb2, training_pb2, training_pb2_grpc, training_spec_pb2
+from cultivar.v1 import (
+    architecture_pb2,
+    dataset_pb2,
+    evaluation_pb2,
+    event_pb2,
+    state_pb2,
+    training_pb2,
+    training_pb2_grpc,
+    training_spec_pb2,
+)
 from cultivar_client.connection import Connection
 from cultivar_client.resume import resumed
 from cultivar_client.spec import spec_from_mapping
+
+# Some specs are checked against the built network, which takes a busy host its time.
+CREATE_TIMEOUT_S = 150.0
 
 
 class TrainingCalls(Connection):
@@ -33,7 +45,7 @@ class TrainingCalls(Connection):
         request = training_pb2.CreateTrainingJobRequest(
             spec=spec, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
         )
-        return await self._unary(self._training.CreateTrainingJob, request, training_pb2.TrainingJob)
+        return await self._unary(self._training.CreateTrainingJob, request, training_pb2.TrainingJob, CREATE_TIMEOUT_S)
 
     async def get_training_job(self, name: str) -> training_pb2.TrainingJob:
         """Answers one job, by name or bare id. Raises CultivarError."""
@@ -105,12 +117,66 @@ class TrainingCalls(Connection):
         num_classes: int | None = None,
         input_size: int | None = None,
         stem: training_spec_pb2.Stem | None = None,
+        channels: int | None = None,
+        last_blocks: int | None = None,
+        retain_blocks: int | None = None,
+        trainable: Sequence[str] = (),
+        network: training_spec_pb2.NetworkSpec | None = None,
+        batch_size: int | None = None,
+        timeout_s: float | None = None,
     ) -> architecture_pb2.ArchitectureDescription:
-        """Answers a network's layers and what `mode` trains; `input_size` is in pixels. Raises CultivarError."""
+        """Answers a network's layers and blocks, what `mode` trains, and the memory that `batch_size` images take.
+
+        `input_size` is in pixels; the others are as in TrainingSpec. Raises CultivarError.
+        """
         request = architecture_pb2.DescribeArchitectureRequest(
-            name=name, mode=mode, num_classes=num_classes, input_size=input_size, stem=stem
+            name=name,
+            mode=mode,
+            num_classes=num_classes,
+            input_size=input_size,
+            stem=stem,
+            channels=channels,
+            last_blocks=last_blocks,
+            retain_blocks=retain_blocks,
+            trainable=trainable,
+            network=network,
+            batch_size=batch_size,
         )
-        return await self._unary(self._training.DescribeArchitecture, request, architecture_pb2.ArchitectureDescription)
+        return await self._unary(
+            self._training.DescribeArchitecture, request, architecture_pb2.ArchitectureDescription, timeout_s
+        )
+
+    async def calculate_layer(
+        self, request: architecture_pb2.CalculateLayerRequest
+    ) -> architecture_pb2.CalculateLayerResponse:
+        """Answers a layer's output size, parameters and operations, or an output's inputs. Raises CultivarError."""
+        return await self._unary(self._training.CalculateLayer, request, architecture_pb2.CalculateLayerResponse)
+
+    def evaluate_architecture(
+        self, architecture: str, weights: str, dataset: str, *, split: dataset_pb2.Split | None = None
+    ) -> AsyncIterator[evaluation_pb2.EvaluationUpdate]:
+        """Yields how far the evaluation of published weights is, and at last the figures. Raises CultivarError."""
+        request = evaluation_pb2.EvaluateArchitectureRequest(
+            architecture=architecture, weights=weights, dataset=dataset, split=split
+        )
+        return self._stream(self._training.EvaluateArchitecture, request, evaluation_pb2.EvaluationUpdate)
+
+    async def preview_augmentation(
+        self,
+        spec: training_spec_pb2.TrainingSpec | Mapping[str, object],
+        *,
+        images: int | None = None,
+        columns: int | None = None,
+    ) -> bytes:
+        """Answers a PNG of `images` training images, each with `columns` augmented views.
+
+        Raises CultivarError, and SpecError for a mapping with unknown fields or values.
+        """
+        if not isinstance(spec, training_spec_pb2.TrainingSpec):
+            spec = spec_from_mapping(spec)
+        request = training_pb2.PreviewAugmentationRequest(spec=spec, images=images, columns=columns)
+        chunks = self._stream(self._training.PreviewAugmentation, request, training_pb2.PreviewChunk)
+        return b"".join([chunk.data async for chunk in chunks])
 
     async def describe_training_spec(self) -> list[training_pb2.TrainingSpecField]:
         """Answers the table of TrainingSpec's fields. Raises CultivarError."""

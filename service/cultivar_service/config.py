@@ -80,6 +80,10 @@ class Config:
     """Seconds that requests in flight get to finish at shutdown."""
     describe_deadline_s: float = 60.0
     """Seconds that describing an architecture may take."""
+    preview_deadline_s: float = 120.0
+    """Seconds that drawing augmented images may take."""
+    evaluate_deadline_s: float = 3600.0
+    """Seconds that evaluating a model may take."""
     max_message_bytes: int = 32 << 20
     """Largest gRPC message that is received."""
     max_images_per_request: int = 256

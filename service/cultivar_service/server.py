@@ -7,9 +7,12 @@ from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, tr
 from cultivar_service.api.architectures import ArchitecturesApi
 from cultivar_service.api.artifacts import ArtifactApi
 from cultivar_service.api.datasets import DatasetApi
+from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.predictions import PredictionApi
+from cultivar_service.api.previews import PreviewApi
 from cultivar_service.api.training import TrainingApi
+from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
@@ -21,7 +24,9 @@ from cultivar_service.serving.resolver import Resolver
 from cultivar_service.telemetry.gpu import GpuCollector
 from cultivar_service.telemetry.http import MetricsServer
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.training.calls import Calls
 from cultivar_service.training.describe import Descriptions
+from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
@@ -62,16 +67,26 @@ class Service:
         self._predictor = Predictor(config, metrics)
         self._imports = Imports(config, catalog, storage, executor)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
+        descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
+        previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
+        measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
+        evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
+        sources = WeightSources(config.models, catalog, resolver)
         self._grpc = GrpcServer(
             {
                 dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
                     DatasetApi(catalog, self._imports, config.datasets_root),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
-                    TrainingApi(catalog, self._jobs, config.weights_dir),
-                    ArchitecturesApi(Descriptions(config, storage, executor)),
+                    TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
+                    ArchitecturesApi(descriptions),
+                    PreviewApi(config, catalog, previews),
+                    evaluations,
                 ),
-                model_pb2.DESCRIPTOR.services_by_name["ModelService"]: (ModelApi(catalog, resolver, publisher),),
+                model_pb2.DESCRIPTOR.services_by_name["ModelService"]: (
+                    ModelApi(catalog, resolver, publisher),
+                    evaluations,
+                ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
                 prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
                     PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),

@@ -12,10 +12,12 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from cultivar.v1 import (
+    architecture_pb2,
     artifact_pb2,
     artifact_pb2_grpc,
     dataset_pb2,
     dataset_pb2_grpc,
+    evaluation_pb2,
     event_pb2,
     model_pb2,
     model_pb2_grpc,
@@ -98,6 +100,43 @@ class FakeCultivar(
             if event.number == self.break_after:
                 self.break_after = None
                 context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
+
+    def DescribeArchitecture(self, request, context):
+        self._note(request, context)
+        return architecture_pb2.ArchitectureDescription(
+            architecture={"name": request.name, "description": "a network"},
+            parameters=1200,
+            trainable_parameters=200,
+            frozen_parameters=1000,
+            blocks=[
+                {"name": "layer1", "parameters": 1000, "last_blocks": 1, "trainable_parameters": 1200},
+                {"name": "fc", "parameters": 200, "trainable_parameters": 200},
+            ],
+            memory={"batch_size": 16, "training_bytes": 2_500_000},
+        )
+
+    def CalculateLayer(self, request, context):
+        self._note(request, context)
+        answer = architecture_pb2.CalculateLayerResponse(out_channels=2, output_size=[16], parameters=20)
+        answer.input_sizes.add(sizes=[52, 53, 54])
+        return answer
+
+    def EvaluateArchitecture(self, request, context):
+        self._note(request, context)
+        yield evaluation_pb2.EvaluationUpdate(progress={"stage": "evaluating", "done": 1, "total": 2, "unit": "images"})
+        metrics = {"split": "test", "image_count": 1200, "accuracy": 0.75, "top5_accuracy": 0.9, "loss": 0.5}
+        yield evaluation_pb2.EvaluationUpdate(
+            evaluation={"architecture": request.architecture, "weights": request.weights, "metrics": metrics}
+        )
+
+    def PreviewAugmentation(self, request, context):
+        self._note(request, context)
+        yield training_pb2.PreviewChunk(data=b"PN", size_bytes=3)
+        yield training_pb2.PreviewChunk(data=b"G")
+
+    def EvaluateModelVersion(self, request, context):
+        self._note(request, context)
+        yield evaluation_pb2.EvaluationUpdate(evaluation={"model_version": VERSION, "stored": True})
 
     def CreateDataset(self, request, context):
         self._note(request, context)

@@ -60,6 +60,96 @@ def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fa
     ]
 
 
+def test_candidates_early_stops_and_new_plans_are_told(fake, cultivar):
+    first = event_pb2.CandidateFinished(
+        candidate=1, candidates=2, learning_rate=0.1, weight_decay=0.01, best_epoch=4, value=0.75, best=True
+    )
+    second = event_pb2.CandidateFinished(candidate=2, candidates=2, learning_rate=9, weight_decay=0.01)
+    changed = event_pb2.PlanChanged(
+        reason="out of memory", phase=state_pb2.TRAINING_PHASE_TRAINING, step=7, plan_json='{"micro_batch": 8}'
+    )
+    measured = event_pb2.NormalisationMeasured(mean=[0.5, 0.25], std=[0.2, 0.1], image_count=3000)
+    fake.job.candidates.extend([first, second])
+    fake.events = [
+        event_pb2.JobEvent(number=1, normalisation_measured=measured),
+        event_pb2.JobEvent(number=2, plan_changed=changed),
+        event_pb2.JobEvent(number=3, early_stopped=event_pb2.EarlyStopped(epoch=9, best_epoch=4)),
+        event_pb2.JobEvent(number=4, candidate_finished=first),
+        event_pb2.JobEvent(number=5, candidate_finished=second),
+    ]
+    lines = [
+        "candidate 1/2  lr 0.1  weight decay 0.01  best epoch 4  0.7500  *",
+        "candidate 2/2  lr 9  weight decay 0.01  diverged",
+    ]
+
+    assert cultivar(*TRAIN).stdout.splitlines()[1:] == [
+        "normalisation  mean 0.5000, 0.2500  std 0.2000, 0.1000  (3 000 images)",
+        'another plan (out of memory) from training, update 7: {"micro_batch": 8}',
+        "stopped early after epoch 9: the best was epoch 4",
+        *lines,
+    ]
+    shown = cultivar("jobs", "show", "trainingJobs/1").stdout
+    assert all(line in shown for line in lines)
+
+
+def test_a_batch_may_be_all_training_images(fake, cultivar):
+    cultivar(*TRAIN, "--batch-size", "full", "--detach")
+
+    assert fake.requests[0].spec.HasField("batch_size")
+    assert fake.requests[0].spec.batch_size == 0
+
+
+def test_a_network_is_described_with_its_blocks_and_memory(fake, cultivar):
+    result = cultivar(
+        *("describe", "resnet18", "--mode", "last-blocks", "--last-blocks", 2, "--trainable", "layer4.*"),
+        *("--trainable", "*.bias", "--set", "network.head_hidden_sizes=64,32", "--batch-size", 16, "--channels", 1),
+    )
+
+    request = fake.requests[0]
+    assert (request.last_blocks, request.batch_size, request.channels) == (2, 16, 1)
+    assert list(request.trainable) == ["layer4.*", "*.bias"]
+    assert list(request.network.head_hidden_sizes) == [64, 32]
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["layer1", "1", "000", "--last-blocks", "1", "1", "200"] in lines
+    assert ["trainable", "200"] in lines
+    assert ["training", "2.5", "MB"] in lines
+
+
+def test_a_layer_is_calculated(fake, cultivar):
+    result = cultivar("calculate", "conv", "--output", 16, "--kernel", 9, "--stride", "3", "--no-bias")
+
+    request = fake.requests[0]
+    assert (list(request.output_size), list(request.kernel), list(request.stride)) == ([16], [9], [3])
+    assert (request.HasField("bias"), request.bias, request.HasField("out_channels")) == (True, False, False)
+    assert "52, 53, 54" in result.stdout
+
+
+def test_published_weights_are_evaluated_with_their_progress(fake, cultivar):
+    arguments = ("evaluate", "--architecture", "resnet18", "--weights", "IMAGENET1K_V1", "--dataset", "flowers")
+    result = cultivar(*arguments, "--split", "val")
+
+    assert fake.requests[0].split == dataset_pb2.SPLIT_VAL
+    assert result.stdout.splitlines()[0] == "evaluating"
+    assert {"top-1         0.7500", "images        1 200", "measured      now"} <= set(result.stdout.splitlines())
+
+
+def test_a_model_s_evaluation_is_told_as_json_alone(cultivar):
+    result = cultivar("evaluate", "--model", "flowers", "--dataset", "flowers", "--json")
+
+    assert json.loads(result.stdout)["stored"] is True
+
+
+def test_augmented_images_are_written_to_a_file(fake, cultivar, tmp_path):
+    result = cultivar(
+        *("augment", "--dataset", "flowers", "--preview", tmp_path / "a.png", "--images", 3),
+        *("--set", "augmentation.rotation=15"),
+    )
+
+    assert result.exit_code == 0
+    assert (tmp_path / "a.png").read_bytes() == b"PNG"
+    assert (fake.requests[0].images, fake.requests[0].spec.augmentation.rotation) == (3, 15)
+
+
 def test_a_terminal_of_80_columns_gets_one_bar_with_loss_accuracy_and_eta():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, color_system=None)
@@ -129,6 +219,11 @@ def test_a_refused_spec_prints_each_violation(cultivar):
         ((*TRAIN, "-f", "missing.yaml"), "missing.yaml can't be read"),
         (("jobs", "list", "--state", "done"), "'done' is none of queued, running"),
         (("describe", "resnet18", "--stem", "big"), "'big' is none of imagenet, cifar"),
+        (("evaluate", "--dataset", "d"), "exactly one of --model and --architecture"),
+        (("evaluate", "--dataset", "d", "--architecture", "a"), "--architecture and --weights go together"),
+        (("augment", "--dataset", "d", "--preview", "no/such/folder/a.png"), "can't be written"),
+        (("calculate", "conv", "--kernel", "5x5"), "'5x5': write whole numbers"),
+        (("describe", "resnet18", "--set", "epochs=3"), "epochs is no choice about the network"),
         (("datasets", "create", "flowers"), "exactly one of --builtin and --folder"),
         (("datasets", "create", "f", "--builtin", "cifar10", "--class-names", "x"), "--class-names needs --folder"),
         (("predict", "missing.jpg"), "missing.jpg does not exist"),

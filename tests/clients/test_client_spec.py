@@ -55,7 +55,9 @@ def test_settings_of_a_list_replace_the_recipes():
         ("epochs=many", "epochs: 'many' is no whole number"),
         ("epochs=99999999999", "epochs: "),
         ("optimizer.nesterov=maybe", "neither true nor false"),
-        ("schedule.kind=linear", "'linear' is none of constant, step, cosine"),
+        ("schedule.kind=square", "'square' is none of constant, step, cosine"),
+        ("loss.class_weights=2", "set an entry, such as class_weights.KEY=VALUE"),
+        ("loss.class_weights.rose=many", "loss.class_weights.rose: 'many' is no number"),
         ("mode=unspecified", "none of scratch, full, head"),
         ("epochs", "write field.path=value"),
     ],
@@ -63,6 +65,31 @@ def test_settings_of_a_list_replace_the_recipes():
 def test_a_wrong_setting_is_refused_with_a_remedy(setting, message):
     with pytest.raises(SpecError, match=message):
         spec_of(setting)
+
+
+def test_entries_of_a_map_are_set_by_key_and_add_up():
+    spec = spec_of("loss.class_weights.rose=2", "loss.class_weights.n0.1=0.5", "loss.class_weights.rose=3")
+
+    assert dict(spec.loss.class_weights) == {"rose": 3.0, "n0.1": 0.5}
+
+
+def test_a_map_in_a_recipe_is_a_mapping_and_settings_change_its_entries():
+    for loss in (
+        {"loss": {"class_weights": {"rose": 2, "a.b": "0.5"}}},
+        {"loss.class_weights": {"rose": 2, "a.b": 0.5}},
+    ):
+        spec = spec_from_mapping(loss)
+        apply_settings(spec, ["loss.class_weights.rose=4"])
+
+        assert dict(spec.loss.class_weights) == {"rose": 4.0, "a.b": 0.5}
+
+
+def test_numbers_of_a_list_are_separated_by_commas():
+    spec = spec_of("optimizer.learning_rates=0.1,1e-2", "schedule.milestones=3,5", "trainable=layer4.*,*.bias")
+
+    assert list(spec.optimizer.learning_rates) == [0.1, 0.01]
+    assert list(spec.schedule.milestones) == [3, 5]
+    assert list(spec.trainable) == ["layer4.*", "*.bias"]
 
 
 def test_a_mapping_may_be_nested_or_dotted():

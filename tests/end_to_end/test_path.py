@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from end_to_end_service import RunningService
 
 from cultivar.v1 import prediction_pb2
@@ -114,3 +115,46 @@ def test_a_network_is_described_by_the_trainer(service: RunningService) -> None:
 
     assert described["trainableParameters"] == str(512 * 10 + 10)
     assert [layer["name"] for layer in described["layers"] if layer.get("trainable")] == ["classifier.1"]
+
+
+def test_a_trained_model_is_evaluated_as_its_package_states_and_anew_on_other_images(service: RunningService) -> None:
+    own = json.loads(service.cultivar("evaluate --model flowers/versions/1 --dataset flowers/versions/1 --json"))
+    stated = json.loads(service.cultivar("models show flowers/versions/1 --json"))["metrics"][1]
+    anew = "evaluate --model flowers/versions/1 --dataset flowers/versions/1 --split train --json"
+    first, again = (json.loads(service.cultivar(anew)) for _ in range(2))
+
+    assert own["stored"] is True
+    assert own["metrics"] == stated
+    assert (first["stored"], again["stored"]) == (False, True)
+    assert first["metrics"] == again["metrics"]
+    assert first["metrics"]["imageCount"] == "60"
+
+
+def test_a_layer_is_calculated_by_the_service(service: RunningService) -> None:
+    output = service.cultivar("calculate conv --input 19,19 --kernel 7 --stride 3 --in-channels 32 --out-channels 64")
+
+    assert "64 x 5 x 5" in output
+    assert "100 416" in output
+    assert "2 508 800" in output
+
+
+@pytest.mark.slow
+def test_augmented_images_are_drawn_into_a_file(service: RunningService, tmp_path: Path) -> None:
+    service.cultivar(
+        f"augment --dataset flowers/versions/1 --preview {tmp_path}/a.png --images 2 --columns 3 "
+        "--set input.size=32 --set augmentation.rotation=30 --set augmentation.mixup=0.2"
+    )
+
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_parts_of_a_network_that_it_has_not_are_refused_before_anything_is_queued(service: RunningService) -> None:
+    weights = service.folder / "weights" / "w.pth"
+    weights.write_bytes(b"")
+    options = "--dataset flowers --architecture squeezenet1_0 --weights w.pth --validate-only"
+    blocks = service.cultivar(f"train {options} --mode last-blocks --set last_blocks=99", expect=1)
+    pattern = service.cultivar(f"train {options} --mode full --set trainable=layer9.*", expect=1)
+
+    assert "spec.last_blocks: 99 is more than" in blocks
+    assert "'layer9.*' matches no parameter" in pattern

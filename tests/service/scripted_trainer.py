@@ -115,7 +115,40 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
 def describe(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
     if behaviour == "gated":
         wait_for(run.path / "go")
-    return {"parameters": "42", "numClasses": request["num_classes"], "inputSize": request["input_size"]}
+    if behaviour == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    recipe = json.loads(request["recipe_json"])
+    head_only = recipe["mode"] == "FINE_TUNING_MODE_HEAD"
+    return {
+        "parameters": "42",
+        "numClasses": request["num_classes"],
+        "inputSize": recipe["input"]["size"],
+        "layers": [
+            {"name": "bn1", "kind": "BatchNorm2d", "trainable": not head_only},
+            {"name": "fc", "kind": "Linear", "trainable": True},
+        ],
+        "blocks": [{"name": "layer1", "lastBlocks": 2}, {"name": "layer2", "lastBlocks": 1}, {"name": "fc"}],
+        "parameterNames": ["bn1.weight", "layer1.weight", "layer2.weight", "fc.weight"],
+    }
+
+
+def evaluate(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict | None:
+    print(f"trainer {os.getpid()}", flush=True)
+    readings = Path(request["dataset"]) / "readings"  # what a test counts
+    readings.write_text((readings.read_text() if readings.exists() else "") + f"{os.getpid()} {request['split']}\n")
+    events.write(event_pb2.JobEvent(progress=event_pb2.Progress(stage="evaluating", done=1, total=2, unit="images")))
+    if behaviour == "gated":
+        wait_for(readings.with_name("go"))
+    if behaviour == "fail":
+        return None
+    return {"split": request["split"], "imageCount": "30", "loss": 0.25, "accuracy": 0.875, "top5Accuracy": 1.0}
+
+
+def preview(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
+    if behaviour != "silent-end":
+        recipe = json.dumps(request["recipe"], sort_keys=True).encode()
+        (run.path / "preview.png").write_bytes(b"PNG %d %d " % (request["images"], request["columns"]) + recipe)
+    return {}
 
 
 def wait_for(path: Path) -> None:
@@ -123,7 +156,13 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-TASKS = {"import_dataset": import_dataset, "train": train, "describe": describe}
+TASKS = {
+    "import_dataset": import_dataset,
+    "train": train,
+    "describe": describe,
+    "evaluate": evaluate,
+    "preview": preview,
+}
 
 if __name__ == "__main__":
     main()

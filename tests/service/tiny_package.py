@@ -19,6 +19,8 @@ PREPROCESSING = Preprocessing(
     size=SIZE, resize=SIZE, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
 )
 
+GREY = Preprocessing(size=SIZE, resize=SIZE, interpolation="bilinear", mean=(0.5,), std=(0.5,), channels=1)
+
 
 def encoded(colour: tuple[int, int, int], *, size: int = 16, format: str = "PNG") -> bytes:
     buffer = io.BytesIO()
@@ -39,16 +41,22 @@ def write_package(
     val_digest: str = "v",
     selection_metric: str = "SELECTION_METRIC_TOP1",
     golden_error: float = 0.0,
+    channels: int = 3,
+    recipe: dict | None = None,
+    weights: bool = False,
 ) -> Path:
-    """Write a package whose `sharpness` shows in its probabilities."""
+    """Write a package whose `sharpness` shows in its probabilities; one channel is classified by its own brightness."""
     (folder / "golden").mkdir(parents=True)
-    onnx.save(_graph(sharpness), folder / "model.onnx")
+    onnx.save(_graph(sharpness, channels), folder / "model.onnx")
+    if weights:
+        np.savez(folder / "weights.npz", weights=np.eye(3))
+    inputs = PREPROCESSING if channels == 3 else GREY
     golden = []
     for index, image in enumerate((RED, GREEN)):
         name = f"golden/{index}.png"
         (folder / name).write_bytes(image)
-        pixels = preprocessing.load(image, PREPROCESSING)
-        expected = probabilities(image, sharpness) + golden_error
+        pixels = preprocessing.load(image, inputs)
+        expected = probabilities(image, sharpness, channels) + golden_error
         golden.append(
             {
                 "file": name,
@@ -62,8 +70,9 @@ def write_package(
         "architecture": "lenet5",
         "classes": [{"id": one, "display_name": one.title()} for one in CLASSES],
         "dataset": {"name": "datasets/flowers/versions/1", "digest": "d", "splits": {"val": {"digest": val_digest}}},
-        "preprocessing": PREPROCESSING.to_json(),
-        "input": {"size": SIZE},
+        "preprocessing": inputs.to_json(),
+        "input": {"size": SIZE, "shape": [None, SIZE, SIZE, channels]},
+        "channels": channels,
         "golden": golden,
         "variants": [
             {
@@ -73,23 +82,27 @@ def write_package(
                 "metrics": {"val": figures, "test": figures},
             }
         ],
-        "recipe": {"selectionMetric": selection_metric},
+        "recipe": recipe or {"selectionMetric": selection_metric},
         "create_time": "2026-01-01T00:00:00Z",
     }
     package.finish(folder, manifest)
     return folder
 
 
-def probabilities(image: bytes, sharpness: float) -> np.ndarray:
+def probabilities(image: bytes, sharpness: float, channels: int = 3) -> np.ndarray:
     """What the graph answers, computed without it."""
-    pixels = preprocessing.load(image, PREPROCESSING).astype(np.float64)
-    logits = pixels.mean(axis=(0, 1)) * sharpness / 255
+    pixels = preprocessing.load(image, PREPROCESSING if channels == 3 else GREY).astype(np.float64)
+    logits = pixels.mean(axis=(0, 1)) @ _weights(sharpness, channels)
     exponentials = np.exp(logits - logits.max())
     return exponentials / exponentials.sum()
 
 
-def _graph(sharpness: float) -> onnx.ModelProto:
-    weights = numpy_helper.from_array((np.eye(3) * sharpness / 255).astype(np.float32), "weights")
+def _weights(sharpness: float, channels: int) -> np.ndarray:
+    return (np.eye(3) if channels == 3 else np.array([[-1.0, 0.0, 1.0]])) * sharpness / 255
+
+
+def _graph(sharpness: float, channels: int) -> onnx.ModelProto:
+    weights = numpy_helper.from_array(_weights(sharpness, channels).astype(np.float32), "weights")
     axes = numpy_helper.from_array(np.array([1, 2], np.int64), "axes")
     graph = helper.make_graph(
         [
@@ -99,7 +112,7 @@ def _graph(sharpness: float) -> onnx.ModelProto:
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
         ],
         "mean_colour",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIZE, SIZE, channels])],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3]),
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3]),

@@ -75,11 +75,15 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import describe
 
         return describe.run(request)
+    if task == "evaluate":
+        from cultivar_trainer.tasks import evaluate
+
+        return evaluate.run(request, journal)
     if task == "preview":
         from cultivar_trainer.tasks import preview
 
         return preview.run(run, request, journal)
-    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train, describe or preview")
+    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train, describe, evaluate or preview")
 
 
 def _cancel(signum: int, frame: object) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from cultivar_client.cli import architectures, datasets, jobs, models, predict, train
+from cultivar_client.cli import architectures, augment, calculate, datasets, evaluate, jobs, models, predict, train
 
 app = typer.Typer(
     help="Fine-tunes image classifiers and serves them: sends requests to a Cultivar service.",
@@ -20,6 +20,9 @@ app.command("predict")(predict.predict)
 app.command("architectures")(architectures.architectures)
 app.command("describe")(architectures.describe)
 app.command("fields")(architectures.fields)
+app.add_typer(calculate.app, name="calculate")
+app.command("evaluate")(evaluate.evaluate)
+app.command("augment")(augment.augment)
 
 
 def main() -> None:

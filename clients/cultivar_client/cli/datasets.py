@@ -23,7 +23,7 @@ SPLIT = dataset_pb2.DESCRIPTOR.enum_types_by_name["Split"]
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Name of the data set; the content becomes its next version.")],
-    builtin: Annotated[str | None, typer.Option(help="procedural-flowers, cifar10 or flowers102.")] = None,
+    builtin: Annotated[str | None, typer.Option(help="procedural-flowers, cifar10, flowers102 or mnist.")] = None,
     folder: Annotated[str | None, typer.Option(help="A folder, relative to the service's data sets root.")] = None,
     class_names: Annotated[
         str | None, typer.Option(help="JSON file {class id: display name}, relative to the same root.")

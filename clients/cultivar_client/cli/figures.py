@@ -66,11 +66,13 @@ def progress_line(progress: event_pb2.Progress) -> str:
 
 def epoch_line(epoch: event_pb2.EpochFinished) -> str:
     """Returns an epoch's figures on one line, with `*` for the best so far."""
+    candidate = f"candidate {epoch.candidate}  " if epoch.candidate else ""
+    macro_f1 = f"  val_macro_f1 {epoch.val_macro_f1:.4f}" if epoch.val_macro_f1 else ""
     line = (
-        f"epoch {epoch.epoch:{len(str(epoch.epochs))}d}/{epoch.epochs}  lr {epoch.learning_rate:.3g}"
+        f"{candidate}epoch {epoch.epoch:{len(str(epoch.epochs))}d}/{epoch.epochs}  lr {epoch.learning_rate:.3g}"
         f"  loss {epoch.train_loss:.4f}  acc {epoch.train_accuracy:.4f}"
         f"  val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_accuracy:.4f}  val_top5 {epoch.val_top5_accuracy:.4f}"
-        f"  {epoch.images_per_second:.0f} images/s  eta {duration(epoch.eta_seconds)}"
+        f"{macro_f1}  {epoch.images_per_second:.0f} images/s  eta {duration(epoch.eta_seconds)}"
     )
     return line + ("  *" if epoch.best else "")
 
@@ -78,9 +80,26 @@ def epoch_line(epoch: event_pb2.EpochFinished) -> str:
 def epoch_summary(epoch: event_pb2.EpochFinished) -> str:
     """Returns an epoch's chief figures, short enough to stand beside a bar in 80 columns."""
     return (
+        f"{f'candidate {epoch.candidate}  ' if epoch.candidate else ''}"
         f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}  val_acc {epoch.val_accuracy:.4f}"
         f"  eta {duration(epoch.eta_seconds)}"
     )
+
+
+def candidate_line(candidate: event_pb2.CandidateFinished) -> str:
+    """Returns what became of one pair of learning rate and weight decay, with `*` for the best so far."""
+    became = f"best epoch {candidate.best_epoch}  {candidate.value:.4f}" if candidate.best_epoch else "diverged"
+    line = (
+        f"candidate {candidate.candidate}/{candidate.candidates}  lr {candidate.learning_rate:.3g}"
+        f"  weight decay {candidate.weight_decay:.3g}  {became}"
+    )
+    return line + ("  *" if candidate.best else "")
+
+
+def normalisation_line(measured: event_pb2.NormalisationMeasured) -> str:
+    """Returns what the training images' channels measure."""
+    mean, std = (", ".join(f"{one:.4f}" for one in values) for values in (measured.mean, measured.std))
+    return f"normalisation  mean {mean}  std {std}  ({count(measured.image_count)} images)"
 
 
 def metrics_line(metrics: event_pb2.SplitMetrics) -> str:

@@ -73,6 +73,19 @@ class JobView:
                 published = event.version_published
                 liveness = "live" if published.live else "not live"
                 self.line(f"published {published.model_version} ({liveness}: {published.reason})")
+            case "candidate_finished":
+                self.line(figures.candidate_line(event.candidate_finished))
+            case "early_stopped":
+                stopped = event.early_stopped
+                self.line(f"stopped early after epoch {stopped.epoch}: the best was epoch {stopped.best_epoch}")
+            case "plan_changed":
+                changed = event.plan_changed
+                self.line(
+                    f"another plan ({changed.reason}) from {figures.phase(changed.phase)}, update {changed.step}: "
+                    f"{changed.plan_json}"
+                )
+            case "normalisation_measured":
+                self.line(figures.normalisation_line(event.normalisation_measured))
             case "warning":
                 self.warn([event.warning])
 

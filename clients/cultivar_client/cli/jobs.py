@@ -1,5 +1,6 @@
 """`cultivar jobs`: shows training jobs, follows them and stops them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -143,6 +144,10 @@ def delete(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, a
     session.run(address, token, work)
 
 
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
 def _print_job(job: training_pb2.TrainingJob) -> None:
     recipe = job.recipe
     print_facts(
@@ -158,13 +163,15 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("weights", recipe.weights),
             ("epochs", recipe.epochs),
             ("batch size", recipe.batch_size),
-            ("learning rate", f"{recipe.optimizer.learning_rate:g}"),
+            ("learning rate", _numbers(recipe.optimizer.learning_rates or [recipe.optimizer.learning_rate])),
+            ("weight decay", _numbers(recipe.optimizer.weight_decays)),
             ("device", recipe.execution.device),
             ("attempt", job.attempt),
             ("created", figures.moment(job.create_time)),
             ("started", figures.moment(job.start_time)),
             ("ended", figures.moment(job.end_time)),
             *(("warning", warning) for warning in job.warnings),
+            *(("candidate", figures.candidate_line(candidate)) for candidate in job.candidates),
             ("latest", figures.epoch_line(job.latest_epoch) if job.HasField("latest_epoch") else ""),
             ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),
             ("export", figures.export_line(job.export_verified) if job.HasField("export_verified") else ""),

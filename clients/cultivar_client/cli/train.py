@@ -1,5 +1,6 @@
 """`cultivar train`: queues a training job from options or a recipe file and follows it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,12 @@ from cultivar_client.cli.options import Address, Json, Token
 from cultivar_client.cli.output import console, print_json
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
+from cultivar_client.enums import enum_labels
 from cultivar_client.spec import SpecError, apply_settings, read_recipe, set_field
 
 REQUIRED = ("dataset", "architecture", "mode")
+MODES = enum_labels(training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"])
+MODE_HELP = f"Which weights learn: {', '.join(MODES[:-1])} or {MODES[-1]}."
 
 
 def train(
@@ -23,11 +27,16 @@ def train(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Data set: its newest version, or datasets/D/versions/N.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Network, as `cultivar architectures` lists it.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Which weights learn: scratch, full or head.")] = None,
-    weights: Annotated[str | None, typer.Option(help="IMAGENET1K_V1 or another member, or a file name.")] = None,
+    mode: Annotated[str | None, typer.Option(help=MODE_HELP)] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="IMAGENET1K_V1 or another member, a file name, MODEL[/versions/N], trainingJobs/ID."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Images per update; full: all training images.", metavar="N|full")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model that gets the version; default: the data set's name.")
     ] = None,
@@ -51,11 +60,11 @@ def train(
         "weights": weights,
         "epochs": epochs,
         "optimizer.learning_rate": learning_rate,
-        "batch_size": batch_size,
+        "batch_size": 0 if batch_size == "full" else batch_size,
         "model": model,
         "execution.device": device,
     }
-    spec = _build_spec(recipe, options, settings or [])
+    spec = build_spec(recipe, options, settings or [])
 
     async def work(client: Client) -> int:
         job = await client.create_training_job(spec, validate_only=validate_only)
@@ -78,7 +87,10 @@ def train(
     session.run(address, token, work)
 
 
-def _build_spec(recipe: Path | None, options: dict[str, Any], settings: list[str]) -> training_spec_pb2.TrainingSpec:
+def build_spec(
+    recipe: Path | None, options: dict[str, Any], settings: list[str], required: Sequence[str] = REQUIRED
+) -> training_spec_pb2.TrainingSpec:
+    """Returns the spec of a recipe file, options and settings, each over those before. Raises typer.BadParameter."""
     try:
         spec = training_spec_pb2.TrainingSpec() if recipe is None else read_recipe(recipe)
         for path, value in options.items():
@@ -89,7 +101,7 @@ def _build_spec(recipe: Path | None, options: dict[str, Any], settings: list[str
         raise typer.BadParameter(str(error)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{recipe} can't be read: {error}", param_hint="--file") from None
-    missing = [f"--{field}" for field in REQUIRED if not spec.HasField(field)]
+    missing = [f"--{field}" for field in required if not spec.HasField(field)]
     if missing:
         raise typer.BadParameter(f"{', '.join(missing)} missing: give it as an option or in a recipe file")
     return spec

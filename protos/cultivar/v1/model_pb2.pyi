@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from cultivar.v1 import dataset_pb2 as _dataset_pb2
+from cultivar.v1 import evaluation_pb2 as _evaluation_pb2
 from cultivar.v1 import event_pb2 as _event_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

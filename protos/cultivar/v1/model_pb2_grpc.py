@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from cultivar.v1 import evaluation_pb2 as cultivar_dot_v1_dot_evaluation__pb2
 from cultivar.v1 import model_pb2 as cultivar_dot_v1_dot_model__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
@@ -71,6 +72,11 @@ class ModelServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.EvaluateModelVersion = channel.unary_stream(
+                '/cultivar.v1.ModelService/EvaluateModelVersion',
+                request_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -126,6 +132,13 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateModelVersion(self, request, context):
+        """Measures a READY version on a data set; tells how far it is, then the figures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +176,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DeleteModelVersion,
                     request_deserializer=cultivar_dot_v1_dot_model__pb2.DeleteModelVersionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'EvaluateModelVersion': grpc.unary_stream_rpc_method_handler(
+                    servicer.EvaluateModelVersion,
+                    request_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -355,6 +373,33 @@ class ModelService(object):
             '/cultivar.v1.ModelService/DeleteModelVersion',
             cultivar_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.ModelService/EvaluateModelVersion',
+            cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.SerializeToString,
+            cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from cultivar.v1 import architecture_pb2 as _architecture_pb2
+from cultivar.v1 import evaluation_pb2 as _evaluation_pb2
 from cultivar.v1 import event_pb2 as _event_pb2
 from cultivar.v1 import state_pb2 as _state_pb2
 from cultivar.v1 import training_spec_pb2 as _training_spec_pb2
@@ -15,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified")
+    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified", "candidates")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +35,7 @@ class TrainingJob(_message.Message):
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     LAST_EVENT_FIELD_NUMBER: _ClassVar[int]
     EXPORT_VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: _state_pb2.TrainingJobState
     phase: _state_pb2.TrainingPhase
@@ -52,7 +54,8 @@ class TrainingJob(_message.Message):
     progress: _event_pb2.Progress
     last_event: int
     export_verified: _event_pb2.ExportVerified
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ...) -> None: ...
+    candidates: _containers.RepeatedCompositeFieldContainer[_event_pb2.CandidateFinished]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
@@ -157,3 +160,21 @@ class DescribeTrainingSpecResponse(_message.Message):
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     fields: _containers.RepeatedCompositeFieldContainer[TrainingSpecField]
     def __init__(self, fields: _Optional[_Iterable[_Union[TrainingSpecField, _Mapping]]] = ...) -> None: ...
+
+class PreviewAugmentationRequest(_message.Message):
+    __slots__ = ("spec", "images", "columns")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    spec: _training_spec_pb2.TrainingSpec
+    images: int
+    columns: int
+    def __init__(self, spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., images: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class PreviewChunk(_message.Message):
+    __slots__ = ("data", "size_bytes")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    size_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., size_bytes: _Optional[int] = ...) -> None: ...

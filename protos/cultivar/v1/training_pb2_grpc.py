@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from cultivar.v1 import architecture_pb2 as cultivar_dot_v1_dot_architecture__pb2
+from cultivar.v1 import evaluation_pb2 as cultivar_dot_v1_dot_evaluation__pb2
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
 from cultivar.v1 import training_pb2 as cultivar_dot_v1_dot_training__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
@@ -88,6 +89,21 @@ class TrainingServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecResponse.FromString,
                 _registered_method=True)
+        self.CalculateLayer = channel.unary_unary(
+                '/cultivar.v1.TrainingService/CalculateLayer',
+                request_serializer=cultivar_dot_v1_dot_architecture__pb2.CalculateLayerRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_architecture__pb2.CalculateLayerResponse.FromString,
+                _registered_method=True)
+        self.EvaluateArchitecture = channel.unary_stream(
+                '/cultivar.v1.TrainingService/EvaluateArchitecture',
+                request_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateArchitectureRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
+                _registered_method=True)
+        self.PreviewAugmentation = channel.unary_stream(
+                '/cultivar.v1.TrainingService/PreviewAugmentation',
+                request_serializer=cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.PreviewChunk.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer(object):
@@ -164,6 +180,27 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CalculateLayer(self, request, context):
+        """Answers a convolution's or pooling's output size, parameters and operations, or the inputs that give an output.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateArchitecture(self, request, context):
+        """Measures published weights on a data set; tells how far it is, then the figures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewAugmentation(self, request, context):
+        """Draws training images beside augmented views of them, and streams the picture.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -216,6 +253,21 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.DescribeTrainingSpec,
                     request_deserializer=cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecResponse.SerializeToString,
+            ),
+            'CalculateLayer': grpc.unary_unary_rpc_method_handler(
+                    servicer.CalculateLayer,
+                    request_deserializer=cultivar_dot_v1_dot_architecture__pb2.CalculateLayerRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_architecture__pb2.CalculateLayerResponse.SerializeToString,
+            ),
+            'EvaluateArchitecture': grpc.unary_stream_rpc_method_handler(
+                    servicer.EvaluateArchitecture,
+                    request_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateArchitectureRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.SerializeToString,
+            ),
+            'PreviewAugmentation': grpc.unary_stream_rpc_method_handler(
+                    servicer.PreviewAugmentation,
+                    request_deserializer=cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.PreviewChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -489,6 +541,87 @@ class TrainingService(object):
             '/cultivar.v1.TrainingService/DescribeTrainingSpec',
             cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecRequest.SerializeToString,
             cultivar_dot_v1_dot_training__pb2.DescribeTrainingSpecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CalculateLayer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/CalculateLayer',
+            cultivar_dot_v1_dot_architecture__pb2.CalculateLayerRequest.SerializeToString,
+            cultivar_dot_v1_dot_architecture__pb2.CalculateLayerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateArchitecture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/EvaluateArchitecture',
+            cultivar_dot_v1_dot_evaluation__pb2.EvaluateArchitectureRequest.SerializeToString,
+            cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewAugmentation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/PreviewAugmentation',
+            cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.PreviewChunk.FromString,
             options,
             channel_credentials,
             insecure,

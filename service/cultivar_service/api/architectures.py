@@ -1,17 +1,16 @@
-"""The part of TrainingService that tells what can be asked for: networks and fields."""
-
-from google.protobuf import json_format
+"""The part of TrainingService that tells what can be asked for: networks, fields, and the figures of layers."""
 
 from cultivar.v1 import architecture_pb2, training_pb2
 from cultivar.v1 import training_spec_pb2 as spec_pb2
 from cultivar_contract.architectures import ARCHITECTURES, Architecture
+from cultivar_contract.layer_figures import calculate
 from cultivar_contract.recipe import Facts, resolve_network
 from cultivar_contract.spec_fields import FIELDS
 from cultivar_contract.tasks import DescribeRequest
 from cultivar_contract.violations import Violation
 from cultivar_service.api.caller import Caller
 from cultivar_service.errors import InvalidRequest, NotBuilt, NotFound, required
-from cultivar_service.training.describe import Descriptions
+from cultivar_service.training.describe import Descriptions, request_for
 
 _MAX_CLASSES = 100_000
 _MAX_BATCH = 65_536
@@ -47,6 +46,15 @@ class ArchitecturesApi:
         """Answer the table of fields."""
         return training_pb2.DescribeTrainingSpecResponse(fields=[field.to_message() for field in FIELDS])
 
+    async def calculate_layer(
+        self, request: architecture_pb2.CalculateLayerRequest, _: Caller
+    ) -> architecture_pb2.CalculateLayerResponse:
+        """Answer one layer's figures."""
+        answer, violations = calculate(request)
+        if violations:
+            raise InvalidRequest(violations)
+        return answer
+
 
 def _resolve(request: architecture_pb2.DescribeArchitectureRequest, architecture: Architecture) -> DescribeRequest:
     spec = spec_pb2.TrainingSpec(
@@ -78,8 +86,7 @@ def _resolve(request: architecture_pb2.DescribeArchitectureRequest, architecture
         raise InvalidRequest(violations)
     if resolution.unbuilt:
         raise NotBuilt([_in_request(one) for one in resolution.unbuilt])
-    recipe = json_format.MessageToJson(resolution.recipe, indent=None, sort_keys=True)
-    return DescribeRequest(recipe_json=recipe, num_classes=num_classes, batch_size=batch_size)
+    return request_for(resolution, num_classes, batch_size)
 
 
 def _in_request(violation: Violation) -> Violation:

@@ -20,7 +20,7 @@ from cultivar_service.catalog.references import dataset_not_found, parse_dataset
 from cultivar_service.errors import InvalidRequest, shown
 from cultivar_service.training.imports import Imports
 
-BUILTINS = ("cifar10", "flowers102", "procedural-flowers")
+BUILTINS = ("cifar10", "flowers102", "mnist", "procedural-flowers")
 _MAX_CLASS_NAMES_BYTES = 4 << 20
 
 

@@ -1,25 +1,41 @@
 """TrainingService: queues training jobs, follows them and stops them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from google.protobuf.empty_pb2 import Empty
 
-from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2
-from cultivar_contract.names import is_file_name
-from cultivar_contract.recipe import Facts, resolve
+from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar.v1 import training_spec_pb2 as spec_pb2
+from cultivar_contract.architectures import ARCHITECTURES
+from cultivar_contract.recipe import Facts, Resolution, SourceFacts, resolve
 from cultivar_contract.violations import Violation
 from cultivar_service.api.caller import Caller
 from cultivar_service.api.fields import check_not_negative, check_request_id
 from cultivar_service.api.log_tail import read_log
+from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
+from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog import datasets, jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest
-from cultivar_service.catalog.references import dataset_not_found, job_not_found, parse_dataset, parse_job
-from cultivar_service.errors import FailedPrecondition, InvalidRequest, NotBuilt, OutOfRange
+from cultivar_service.catalog.references import job_not_found, parse_job
+from cultivar_service.errors import (
+    CultivarError,
+    FailedPrecondition,
+    InvalidRequest,
+    NotBuilt,
+    NotFound,
+    OutOfRange,
+    TrainerNotInstalled,
+)
+from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.jobs import Jobs
+
+logger = logging.getLogger(__name__)
 
 _EVENTS_PER_READ = 200
 _LOG_POLL_S = 0.25
@@ -28,9 +44,13 @@ _LOG_POLL_S = 0.25
 class TrainingApi:
     """Answers what TrainingService says of jobs."""
 
-    def __init__(self, catalog: Catalog, runner: Jobs, weights_dir: Path) -> None:
+    def __init__(
+        self, catalog: Catalog, runner: Jobs, sources: WeightSources, descriptions: Descriptions, weights_dir: Path
+    ) -> None:
         self._catalog = catalog
         self._jobs = runner
+        self._sources = sources
+        self._descriptions = descriptions
         self._weights_dir = weights_dir
 
     async def create_training_job(
@@ -42,21 +62,67 @@ class TrainingApi:
             first = await self._jobs.find_repeat(request.spec, request_id)
             if first is not None:
                 return first
-        dataset = await self._dataset(request.spec.dataset)
-        weight_files = await asyncio.to_thread(_file_names, self._weights_dir)
-        facts = Facts(dataset=None if dataset is None else datasets.facts(dataset), weight_files=weight_files)
-        resolution = resolve(request.spec, facts)
+        resolution = await self._resolve(request.spec)
+        if request.validate_only:
+            return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
+        return await self._jobs.create(request.spec, resolution.recipe, resolution.warnings, request_id)
+
+    async def _resolve(self, spec: spec_pb2.TrainingSpec) -> Resolution:
+        """Return a spec's recipe.
+
+        Raises:
+            InvalidRequest, NotBuilt, NotFound, FailedPrecondition: it has none.
+        """
+        dataset = await ready_dataset(self._catalog, spec.dataset, "spec.dataset")
+        weight_files = await asyncio.to_thread(file_names, self._weights_dir)
+        source, refusal = await self._source(spec, weight_files)
+        facts = Facts(
+            dataset=None if dataset is None else datasets.facts(dataset), weight_files=weight_files, source=source
+        )
+        resolution = await self._with_network(spec, facts, resolve(spec, facts))
         violations = [_in_spec(one) for one in resolution.violations]
         unbuilt = [_in_spec(one) for one in resolution.unbuilt]
+        if refusal is not None:
+            # The check without a source calls the name unknown; the refusal knows better.
+            violations = [one for one in violations if one.field != "spec.weights"]
+            if not violations and dataset is not None:
+                raise refusal
+            violations += refusal.violations
         if dataset is None:
-            violations.insert(0, Violation(field="spec.dataset", message="is required: `cultivar datasets list`"))
+            violations.insert(0, missing_dataset("spec.dataset"))
         if violations:
             raise InvalidRequest(violations + unbuilt)
         if unbuilt:
             raise NotBuilt(unbuilt)
-        if request.validate_only:
-            return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
-        return await self._jobs.create(request.spec, resolution.recipe, resolution.warnings, request_id)
+        return resolution
+
+    async def _source(
+        self, spec: spec_pb2.TrainingSpec, weight_files: list[str]
+    ) -> tuple[SourceFacts | None, CultivarError | None]:
+        if spec.mode == spec_pb2.FINE_TUNING_MODE_SCRATCH:
+            return None, None  # takes none, which the spec's own check says
+        try:
+            return await self._sources.find(spec, weight_files, "spec.weights"), None
+        except (NotFound, FailedPrecondition) as error:
+            return None, error
+
+    async def _with_network(self, spec: spec_pb2.TrainingSpec, facts: Facts, resolution: Resolution) -> Resolution:
+        """Resolve again with what the built network tells, where a check needs it and a trainer can build it."""
+        recipe = resolution.recipe
+        if resolution.unbuilt or facts.dataset is None or recipe.architecture not in ARCHITECTURES:
+            return resolution
+        num_classes = max(2, len(recipe.data.classes) or len(facts.dataset.class_ids))
+        try:
+            network = await self._descriptions.network_facts(recipe, num_classes)
+        except TrainerNotInstalled:
+            return resolution
+        except CultivarError as error:
+            logger.warning("a spec's network could not be built: %s", error.message)
+            resolution.warnings.append(
+                f"The network was not built beforehand ({error.message[:200]}): what needs that is checked by the job."
+            )
+            return resolution
+        return resolution if network is None else resolve(spec, replace(facts, network=network))
 
     async def get_training_job(
         self, request: training_pb2.GetTrainingJobRequest, _: Caller
@@ -138,23 +204,6 @@ class TrainingApi:
             raise job_not_found(f"trainingJobs/{job_id}")
         return job
 
-    async def _dataset(self, name: str) -> dataset_pb2.Dataset | None:
-        """Return the READY version that a spec names; None where it names none."""
-        if not name:
-            return None
-        reference = parse_dataset(name, "spec.dataset")
-        found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
-        if found is None:
-            raise dataset_not_found(name, "spec.dataset")
-        if found.state != dataset_pb2.DATASET_STATE_READY:
-            state = dataset_pb2.DatasetState.Name(found.state).removeprefix("DATASET_STATE_")
-            raise FailedPrecondition(
-                f"data set {name!r} has no READY version, {found.name} is {state}: wait for a READY one",
-                reason="DATASET_NOT_READY",
-                violations=[Violation(field="spec.dataset", message=f"{found.name} is {state}")],
-            )
-        return found
-
 
 def _job_and_events(
     job_id: str, cursor: int
@@ -170,13 +219,6 @@ def _job_and_events(
 
 def _in_spec(violation: Violation) -> Violation:
     return Violation(field=f"spec.{violation.field}", message=violation.message)
-
-
-def _file_names(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir() if is_file_name(path.name) and path.is_file()]
-    except OSError:  # no folder, no files
-        return []
 
 
 def _size(path: Path) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar.v1 import event_pb2, state_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog.paging import Page, PageRequest, cut
 from cultivar_service.catalog.tables import event_offsets, events, jobs
 
@@ -18,6 +18,10 @@ FINAL = frozenset(
 ACTIVE = frozenset((state_pb2.TRAINING_JOB_STATE_RUNNING, state_pb2.TRAINING_JOB_STATE_CANCELLING))
 """States in which a job has a trainer."""
 _MAX_WARNINGS = 100
+_FIGURES = {
+    training_spec_pb2.SELECTION_METRIC_TOP5: "val_top5_accuracy",
+    training_spec_pb2.SELECTION_METRIC_MACRO_F1: "val_macro_f1",
+}
 
 
 def insert(
@@ -92,6 +96,15 @@ def user_of_dataset(connection: sa.Connection, dataset: str) -> str:
     return "" if job_id is None else f"trainingJobs/{job_id}"
 
 
+def user_of_weights(connection: sa.Connection, name: str) -> str:
+    """Return the name of an unfinished job that starts from a model version, or from any of a model; empty: none."""
+    states = set(state_pb2.TrainingJobState.values()) - FINAL
+    for job in in_states(connection, states):
+        if job.recipe.weights == name or job.recipe.weights.startswith(f"{name}/"):
+            return job.name
+    return ""
+
+
 def delete(connection: sa.Connection, job_id: str) -> None:
     """Delete a job and its events."""
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
@@ -163,7 +176,7 @@ def _apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
         job.progress.CopyFrom(event.progress)
     elif kind == "epoch_finished":
         job.latest_epoch.CopyFrom(event.epoch_finished)
-        if event.epoch_finished.best:
+        if _is_best(job, event.epoch_finished):
             job.best_epoch.CopyFrom(event.epoch_finished)
     elif kind == "export_verified":
         job.export_verified.CopyFrom(event.export_verified)
@@ -171,10 +184,25 @@ def _apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
         others = [one for one in job.metrics if one.split != event.split_evaluated.split]
         del job.metrics[:]
         job.metrics.extend([*others, event.split_evaluated])
+    elif kind == "candidate_finished":
+        before = [one for one in job.candidates if one.candidate != event.candidate_finished.candidate]
+        del job.candidates[:]
+        job.candidates.extend([*before, event.candidate_finished])
     elif kind == "version_published":
         job.model_version = event.version_published.model_version
     elif kind == "warning" and len(job.warnings) < _MAX_WARNINGS:
         job.warnings.append(event.warning)
+
+
+def _is_best(job: training_pb2.TrainingJob, epoch: event_pb2.EpochFinished) -> bool:
+    """Tell whether an epoch is the best of the whole job: the trainer says it of each candidate by itself."""
+    if not epoch.best or not job.HasField("best_epoch") or job.best_epoch.candidate == epoch.candidate:
+        return epoch.best
+    metric = job.recipe.selection_metric
+    if metric == training_spec_pb2.SELECTION_METRIC_LOSS:
+        return epoch.val_loss < job.best_epoch.val_loss
+    name = _FIGURES.get(metric, "val_accuracy")
+    return bool(getattr(epoch, name) > getattr(job.best_epoch, name))
 
 
 def _change_state(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:

@@ -80,6 +80,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (kind, name)
         )""",
     ),
+    (
+        # A split is read once for each model. `classes` is the digest of the class ids: equal images under other names
+        # are another question.
+        """CREATE TABLE evaluations (
+            split_digest TEXT NOT NULL,
+            model_digest TEXT NOT NULL,
+            classes TEXT NOT NULL,
+            split INTEGER NOT NULL,
+            time_ns INTEGER NOT NULL,
+            resource BLOB NOT NULL,
+            PRIMARY KEY (split_digest, model_digest, classes)
+        ) WITHOUT ROWID""",
+    ),
 )
 """Statements of step 1, step 2, ..."""
 

@@ -36,6 +36,11 @@ alias_history = sa.table(
     "alias_history", *(sa.column(name) for name in ("model", "alias", "version", "time_ns", "reason"))
 )
 
+evaluations = sa.table(
+    "evaluations",
+    *(sa.column(name) for name in ("split_digest", "model_digest", "classes", "split", "time_ns", "resource")),
+)
+
 
 def next_version(connection: sa.Connection, kind: str, name: str) -> int:
     """Take the next version number of a data set or a model."""

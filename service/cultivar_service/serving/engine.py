@@ -47,7 +47,7 @@ class LoadedVersion:
         return f"models/{self.model}/versions/{self.version}"
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> Probabilities:
-        """Classify a batch: (N, S, S, 3) to (N, classes). Blocks."""
+        """Classify a batch: (N, S, S, channels) to (N, classes). Blocks."""
         (answer,) = self.session.run(["probabilities"], {"image": pixels})
         return np.asarray(answer, dtype=np.float32)
 
@@ -102,8 +102,8 @@ def _session(onnx: Path, threads: int) -> Any:
 
 
 def _warm_up(loaded: LoadedVersion) -> None:
-    size = loaded.preprocessing.size
-    answer = _run(loaded, np.zeros((1, size, size, 3), np.uint8))
+    size, channels = loaded.preprocessing.size, loaded.preprocessing.channels
+    answer = _run(loaded, np.zeros((1, size, size, channels), np.uint8))
     if answer.shape != (1, len(loaded.class_ids)):
         raise DamagedPackage(
             f"the graph answers {answer.shape[-1]} classes, the manifest names {len(loaded.class_ids)}"

@@ -13,7 +13,7 @@ from cultivar.v1 import dataset_pb2, event_pb2, model_pb2, training_pb2
 from cultivar.v1 import training_spec_pb2 as spec_pb2
 from cultivar_contract import files, package
 from cultivar_contract.package import DamagedPackage
-from cultivar_service.catalog import models
+from cultivar_service.catalog import jobs, models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
 from cultivar_service.catalog.references import LIVE, model_not_found
@@ -118,12 +118,12 @@ class Publisher:
             await self._catalog.write(lambda connection: models.set_alias(connection, model, LIVE, version, "promoted"))
             await self._registry.go_live(loaded)
 
-    async def load_ready(self, model: str, version: int, *, field: str) -> LoadedVersion:
-        """Return a version that can answer.
+    async def ready(self, model: str, version: int, *, field: str) -> model_pb2.ModelVersion:
+        """Return the record of a version that is READY.
 
         Raises:
             NotFound: there is no such version.
-            FailedPrecondition: it can't answer.
+            FailedPrecondition: it is being loaded, or was rejected.
         """
         name = models.version_name(model, version)
         resource = await self._catalog.read(lambda connection: models.get_version(connection, model, version))
@@ -133,17 +133,27 @@ class Publisher:
             raise FailedPrecondition(f"{name} is being loaded: wait until it is READY", reason="VERSION_LOADING")
         if resource.state == models.REJECTED:
             raise _rejected(name, resource.error.message)
+        return resource
+
+    async def load_ready(self, model: str, version: int, *, field: str) -> LoadedVersion:
+        """Return a version that can answer.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition: it can't answer.
+        """
+        await self.ready(model, version, field=field)
         try:
             return await self._registry.get(model, version)
         except DamagedPackage as error:
-            raise _rejected(name, str(error)) from error
+            raise _rejected(models.version_name(model, version), str(error)) from error
 
     async def delete_version(self, model: str, version: int) -> None:
         """Delete a version that is not live.
 
         Raises:
             NotFound: there is no such version.
-            FailedPrecondition: it is live, or being loaded.
+            FailedPrecondition: it is live, being loaded, or the start of an unfinished job.
         """
         name = models.version_name(model, version)
 
@@ -155,6 +165,7 @@ class Publisher:
                 raise FailedPrecondition(f"{name} is live: promote another version first", reason="VERSION_LIVE")
             if resource.state == models.LOADING:
                 raise FailedPrecondition(f"{name} is being loaded: wait for its end", reason="VERSION_LOADING")
+            _check_unused(connection, name)
             models.delete_version(connection, model, version)
 
         async with self._moving:
@@ -168,7 +179,7 @@ class Publisher:
 
         Raises:
             NotFound: there is no such model.
-            FailedPrecondition: one of its versions is being loaded.
+            FailedPrecondition: one of its versions is being loaded, or is the start of an unfinished job.
         """
 
         def forget(connection: sa.Connection) -> None:
@@ -178,6 +189,7 @@ class Publisher:
                 raise FailedPrecondition(
                     f"models/{model} gets a new version right now: try again in a moment", reason="VERSION_LOADING"
                 )
+            _check_unused(connection, f"models/{model}")
             models.delete(connection, model)
 
         async with self._moving:
@@ -270,6 +282,14 @@ def _describe(loaded: LoadedVersion, job: training_pb2.TrainingJob) -> model_pb2
         raise DamagedPackage(f"{package.MANIFEST} is incomplete ({type(error).__name__}: {error})") from error
     version.create_time.GetCurrentTime()
     return version
+
+
+def _check_unused(connection: sa.Connection, name: str) -> None:
+    user = jobs.user_of_weights(connection, name)
+    if user:
+        raise FailedPrecondition(
+            f"{name} gives {user} its weights: wait for its end, or cancel it", reason="VERSION_IN_USE"
+        )
 
 
 def _rejected(name: str, message: str) -> FailedPrecondition:

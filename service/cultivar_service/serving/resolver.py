@@ -1,5 +1,6 @@
 """From the name in a request to the version that it means: in this one place."""
 
+from cultivar.v1 import model_pb2
 from cultivar_service.catalog import models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import LIVE, ModelReference, model_not_found, parse_model
@@ -28,6 +29,16 @@ class Resolver:
         if reference.version is None:
             return reference.model, await self._alias(reference, text, field)
         return reference.model, reference.version
+
+    async def ready(self, text: str, field: str) -> model_pb2.ModelVersion:
+        """Return the record of the READY version that a name means, without loading it.
+
+        Raises:
+            NotFound: there is no such model, alias or version.
+            FailedPrecondition: it can't answer.
+        """
+        model, version = await self.resolve(text, field)
+        return await self._publisher.ready(model, version, field=field)
 
     async def load(self, text: str, field: str) -> LoadedVersion:
         """Return the version that a name means, ready to answer.

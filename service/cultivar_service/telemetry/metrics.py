@@ -41,13 +41,15 @@ class Metrics:
             field: Gauge(f"cultivar_training_{field}", text, ["job"], registry=registry)
             for field, text in (
                 ("epoch", "Epochs that a running job has finished."),
-                ("epochs", "Epochs that a running job shall make."),
+                ("epochs", "Epochs that a running job shall make, with each candidate where there are several."),
+                ("candidate", "Pair of learning rate and weight decay that the figures are of; 0 where there is one."),
                 ("learning_rate", "Learning rate of the last update."),
                 ("train_loss", "Mean training loss of the last epoch."),
                 ("train_accuracy", "Training accuracy of the last epoch."),
                 ("val_loss", "Validation loss after the last epoch."),
                 ("val_accuracy", "Validation accuracy after the last epoch."),
                 ("val_top5_accuracy", "Validation top-5 accuracy after the last epoch."),
+                ("val_macro_f1", "Validation macro-averaged F1 score after the last epoch."),
                 ("images_per_second", "Training images per second in the last epoch."),
                 ("gpu_memory_bytes", "Largest GPU memory that a running job has reserved; absent on CPU."),
                 ("host_memory_bytes", "Resident memory of a running job's trainer."),

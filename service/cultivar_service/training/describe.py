@@ -1,83 +1,115 @@
-"""Describes architectures by building them in a short-lived trainer process."""
+"""Describes architectures by building them in a short-lived trainer process, and remembers the descriptions."""
 
-import asyncio
-import tempfile
 from collections import OrderedDict
-from pathlib import Path
 
 from google.protobuf import json_format
 
 from cultivar.v1 import architecture_pb2
-from cultivar_contract.run_directory import RunDirectory
-from cultivar_contract.tasks import DescribeRequest, to_json
-from cultivar_service.catalog.storage import DataDirectory
-from cultivar_service.config import Config
-from cultivar_service.errors import DeadlineExceeded, Unavailable
-from cultivar_service.training.executor import Executor, launch
+from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_contract.architectures import ARCHITECTURES
+from cultivar_contract.recipe import Facts, NetworkFacts, Resolution, resolve_network
+from cultivar_contract.recipe.network import check_built
+from cultivar_contract.tasks import DescribeRequest
+from cultivar_service.training.calls import Calls
 
-_MAX_RUNNING = 2
 _MAX_REMEMBERED = 64
+FACTS_DEADLINE_S = 40.0
+"""Seconds that one description may take where it only checks a spec; a spec needs three at most."""
 
 
 class Descriptions:
     """Descriptions that were asked for lately, and how to make others."""
 
-    def __init__(self, config: Config, storage: DataDirectory, executor: Executor) -> None:
-        self._config = config
-        self._storage = storage
-        self._executor = executor
-        self._slots = asyncio.Semaphore(_MAX_RUNNING)
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._remembered: OrderedDict[DescribeRequest, architecture_pb2.ArchitectureDescription] = OrderedDict()
 
-    async def describe(self, request: DescribeRequest) -> architecture_pb2.ArchitectureDescription:
+    async def describe(
+        self, request: DescribeRequest, *, deadline_s: float | None = None
+    ) -> architecture_pb2.ArchitectureDescription:
         """Return one network's description.
 
         Raises:
-            TrainerNotInstalled, DeadlineExceeded, Unavailable: it can't be made.
+            TrainerNotInstalled, QueueFull, DeadlineExceeded, Unavailable, FailedPrecondition: it can't be made.
         """
         if request not in self._remembered:
-            self._executor.check_installed()
-            self._storage.check_free_space()
-            async with self._slots:
-                if request not in self._remembered:
-                    self._remembered[request] = await self._make(request)
+            what = f"describing {request.spec().architecture}"
+            done = await self._calls.result(request, what=what, deadline_s=deadline_s)
+            self._remembered[request] = json_format.ParseDict(
+                done.value, architecture_pb2.ArchitectureDescription(), ignore_unknown_fields=True
+            )
         self._remembered.move_to_end(request)
         while len(self._remembered) > _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return self._remembered[request]
 
-    async def _make(self, request: DescribeRequest) -> architecture_pb2.ArchitectureDescription:
-        name = request.spec().architecture
-        with tempfile.TemporaryDirectory(dir=self._config.scratch) as folder:
-            directory = RunDirectory(Path(folder))
-            await asyncio.to_thread(directory.write_request, 1, to_json(request))
-            trainer = await launch(lambda: self._executor.start("describe", directory, 1))
-            try:
-                async with asyncio.timeout(self._config.describe_deadline_s):
-                    await trainer.supervise(cancel=asyncio.Event(), on_tick=_nothing)
-            except TimeoutError as error:
-                raise DeadlineExceeded(
-                    f"{name} was not described within {self._config.describe_deadline_s:g} s: "
-                    "try again when the host is less busy",
-                    reason="DESCRIBE_TIMEOUT",
-                ) from error
-            finally:
-                await trainer.kill()
-            try:
-                result = directory.read_result(1)
-            except ValueError:
-                result = None
-            if result is None or result.outcome != "SUCCEEDED":
-                raise Unavailable(
-                    f"{name} could not be described: "
-                    f"{result.message if result else 'the trainer ended without a result'}",
-                    reason=(result.reason if result else "") or "TRAINER_LOST",
-                    retry_after_s=5,
-                )
-            return json_format.ParseDict(
-                result.value, architecture_pb2.ArchitectureDescription(), ignore_unknown_fields=True
-            )
+    async def network_facts(self, recipe: pb.TrainingSpec, num_classes: int) -> NetworkFacts | None:
+        """Return what a recipe's checks need to know of its built network; None where they need nothing.
+
+        Raises:
+            TrainerNotInstalled, QueueFull, DeadlineExceeded, Unavailable, FailedPrecondition: it can't be found out.
+        """
+        asks_for_parts = recipe.mode == pb.FINE_TUNING_MODE_LAST_BLOCKS or recipe.retain_blocks or recipe.trainable
+        one_by_one = _learns_from_single_images(recipe)
+        if not (asks_for_parts or one_by_one):
+            return None
+        asked = _network_of(recipe)
+        facts: NetworkFacts | None = None
+        if asks_for_parts:
+            # First where all learns: such a network can be built, whatever the recipe says wrongly of its parts.
+            plain = _network_of(recipe, mode=pb.FINE_TUNING_MODE_FULL)
+            facts = await self._facts(plain, num_classes)
+            if facts is not None and 0 < recipe.retain_blocks <= facts.block_count:
+                plain.retain_blocks = recipe.retain_blocks
+                facts = await self._facts(plain, num_classes)
+            if facts is None or not one_by_one or _contradict(recipe, facts):
+                return facts
+            for name in ("last_blocks", "retain_blocks"):
+                if recipe.HasField(name):
+                    setattr(asked, name, getattr(recipe, name))
+            asked.trainable.extend(recipe.trainable)
+        return await self._facts(asked, num_classes, with_batch_norms=True) or facts
+
+    async def _facts(
+        self, spec: pb.TrainingSpec, num_classes: int, *, with_batch_norms: bool = False
+    ) -> NetworkFacts | None:
+        resolution = resolve_network(spec, Facts())
+        if resolution.violations or resolution.unbuilt:
+            return None  # what is wrong is told without a network
+        found = await self.describe(request_for(resolution, num_classes), deadline_s=FACTS_DEADLINE_S)
+        learning = (layer.name for layer in found.layers if layer.trainable and layer.kind.startswith("BatchNorm"))
+        return NetworkFacts(
+            parameter_names=tuple(found.parameter_names),
+            block_count=sum(block.last_blocks > 0 for block in found.blocks),
+            learning_batch_norms=tuple(learning) if with_batch_norms else (),
+        )
 
 
-async def _nothing() -> None:
-    """Describing tells nothing on its way."""
+def request_for(resolution: Resolution, num_classes: int, batch_size: int = 1) -> DescribeRequest:
+    """Make the trainer's request of a resolved network."""
+    recipe = json_format.MessageToJson(resolution.recipe, indent=None, sort_keys=True)
+    return DescribeRequest(recipe_json=recipe, num_classes=num_classes, batch_size=batch_size)
+
+
+def _learns_from_single_images(recipe: pb.TrainingSpec) -> bool:
+    """Tell whether BatchNorm layers that learn might get one image at a time."""
+    architecture = ARCHITECTURES.get(recipe.architecture)
+    if architecture is None or not (architecture.batch_norm or recipe.network.batch_norm):
+        return False
+    frozen = recipe.mode == pb.FINE_TUNING_MODE_HEAD and not recipe.trainable
+    return not frozen and 1 in (recipe.batch_size, recipe.execution.micro_batch)
+
+
+def _network_of(recipe: pb.TrainingSpec, mode: pb.FineTuningMode | None = None) -> pb.TrainingSpec:
+    """Return the part of a recipe that says how its network is built, without what of it is kept and learns."""
+    spec = pb.TrainingSpec(architecture=recipe.architecture, mode=mode or recipe.mode, network=recipe.network)
+    for name in ("size", "channels"):
+        if recipe.input.HasField(name):
+            setattr(spec.input, name, getattr(recipe.input, name))
+    return spec
+
+
+def _contradict(recipe: pb.TrainingSpec, facts: NetworkFacts) -> bool:
+    resolution = Resolution(recipe=recipe)
+    check_built(resolution, facts)
+    return bool(resolution.violations)

@@ -159,15 +159,23 @@ class Trainer:
         return 0 <= time.time() - started < _LOCK_GRACE_S
 
 
-async def launch(start: Callable[[], Trainer]) -> Trainer:
-    """Start a trainer on a thread. A caller that is cancelled meanwhile waits for the start and lets the trainer be."""
+async def launch(start: Callable[[], Trainer], *, keep: bool = True) -> Trainer:
+    """Start a trainer on a thread. A caller that is cancelled meanwhile waits for the start.
+
+    Args:
+        start: starts it.
+        keep: whether the trainer of a cancelled caller is let be, or killed.
+    """
     starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         await asyncio.wait({starting})
         if starting.exception() is None:
-            starting.result().release()
+            if keep:
+                starting.result().release()
+            else:
+                await starting.result().kill()
         raise
 
 

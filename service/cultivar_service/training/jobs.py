@@ -13,11 +13,17 @@ from google.protobuf import json_format
 from cultivar.v1 import event_pb2, state_pb2, training_pb2, training_spec_pb2
 from cultivar_contract.run_directory import Result, RunDirectory
 from cultivar_contract.tasks import TrainRequest, to_json
-from cultivar_service.catalog import jobs
+from cultivar_service.catalog import jobs, models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.datasets import find
 from cultivar_service.catalog.models import Publication
-from cultivar_service.catalog.references import dataset_not_found, job_not_found, parse_dataset
+from cultivar_service.catalog.references import (
+    dataset_not_found,
+    job_not_found,
+    model_not_found,
+    parse_dataset,
+    parse_version,
+)
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, InsufficientDisk, QueueFull
@@ -35,6 +41,8 @@ SUCCEEDED = state_pb2.TRAINING_JOB_STATE_SUCCEEDED
 FAILED = state_pb2.TRAINING_JOB_STATE_FAILED
 CANCELLED = state_pb2.TRAINING_JOB_STATE_CANCELLED
 _MAX_MESSAGE = 2000
+_MODELS = "models/"
+"""How the weights of a recipe begin that come from a model version; members and files have no slash."""
 
 
 class Publisher(Protocol):
@@ -121,6 +129,10 @@ class Jobs:
                 raise QueueFull(f"{self._config.max_queued_jobs} jobs wait already: cancel some", retry_after_s=60)
             if find(connection, parse_dataset(recipe.dataset)) is None:  # deleted a moment ago
                 raise dataset_not_found(recipe.dataset, "spec.dataset")
+            if recipe.weights.startswith(_MODELS):
+                model, version = parse_version(recipe.weights, "spec.weights")
+                if models.get_version(connection, model, version) is None:  # likewise
+                    raise model_not_found(recipe.weights, "spec.weights")
             return jobs.insert(connection, job, request_id=request_id, request_digest=_digest(spec))
 
         queued = await self._catalog.write(insert)
@@ -254,9 +266,27 @@ class Jobs:
             cache_budget_bytes=self._config.cache_budget_bytes,
             weights=str(self._config.weights_dir.resolve()),
             downloads=str(self._config.downloads.resolve()),
+            source=self._source(job.recipe.weights),
         )
         directory.write_request(job.attempt, to_json(request))
         return self._executor.start("train", directory, job.attempt)
+
+    def _source(self, weights: str) -> str:
+        """Return the package folder of the model version that a job starts from; empty where it starts from none.
+
+        Raises:
+            FailedPrecondition: it is gone.
+        """
+        if not weights.startswith(_MODELS):
+            return ""
+        model, version = parse_version(weights)
+        folder = self._config.models / model / str(version)
+        if not folder.is_dir():
+            raise FailedPrecondition(
+                f"{weights}, whose weights the job starts from, is gone: use another version",
+                reason="SOURCE_VERSION_GONE",
+            )
+        return str(folder.resolve())
 
     async def _settle(self, job_id: str, directory: RunDirectory, attempt: int, trainer: Trainer) -> None:
         try:

@@ -24,13 +24,14 @@ async def test_specs_are_refused_at_their_fields(tmp_path: Path) -> None:
         assert await refusal(mode=77) == ("INVALID_ARGUMENT", ["spec.mode"])
         assert await refusal(epochs=-1) == ("INVALID_ARGUMENT", ["spec.epochs"])
         small = training_spec_pb2.InputSpec(size=8)
-        assert await refusal(input=small) == ("INVALID_ARGUMENT", ["spec.input.size"])
+        assert await refusal(architecture="resnet18", input=small) == ("INVALID_ARGUMENT", ["spec.input.size"])
         assert await refusal(dataset="") == ("INVALID_ARGUMENT", ["spec.dataset"])
         assert await refusal(dataset="tulips") == ("NOT_FOUND", ["spec.dataset"])
         assert await refusal(dataset="flowers/versions/9") == ("NOT_FOUND", ["spec.dataset"])
-        assert await refusal(last_blocks=1) == ("UNIMPLEMENTED", ["spec.last_blocks"])
-        both = ("INVALID_ARGUMENT", ["spec.epochs", "spec.last_blocks"])
-        assert await refusal(epochs=-1, last_blocks=1) == both
+        deferred = training_spec_pb2.TEST_EVALUATION_DEFERRED
+        assert await refusal(test_evaluation=deferred) == ("UNIMPLEMENTED", ["spec.test_evaluation"])
+        both = ("INVALID_ARGUMENT", ["spec.epochs", "spec.test_evaluation"])
+        assert await refusal(epochs=-1, test_evaluation=deferred) == both
         head = training_spec_pb2.FINE_TUNING_MODE_HEAD
         assert await refusal(mode=head, weights="../w.pth") == ("INVALID_ARGUMENT", ["spec.weights"])
         assert not (await client.training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest())).training_jobs
@@ -115,7 +116,7 @@ async def test_sources_are_refused_at_their_fields(tmp_path: Path) -> None:
         assert await refusal(folder="sound", class_names="none.json") == names
         assert await refusal(folder="sound", class_names="../outside") == names
         assert await refusal(builtin="cifar10", class_names="names.json") == names
-        assert await refusal(builtin="mnist") == ("INVALID_ARGUMENT", ["source.builtin"])
+        assert await refusal(builtin="emnist") == ("INVALID_ARGUMENT", ["source.builtin"])
         assert await refusal() == ("INVALID_ARGUMENT", ["source"])
         assert await refusal("Flowers!", builtin="cifar10") == ("INVALID_ARGUMENT", ["dataset_id"])
         assert await refusal("", builtin="cifar10") == ("INVALID_ARGUMENT", ["dataset_id"])

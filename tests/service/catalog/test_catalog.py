@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from running_service import make_config
 
-from cultivar_service.catalog import migrations
+from cultivar.v1 import evaluation_pb2
+from cultivar_service.catalog import evaluations, migrations
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.errors import StartupRefused
@@ -82,3 +84,16 @@ def test_one_service_holds_a_data_directory(tmp_path: Path) -> None:
 
 def test_identifiers_differ() -> None:
     assert len({new_identifier() for _ in range(100)}) == 100
+
+
+async def test_figures_are_kept_for_each_model_images_and_classes_and_the_first_stay(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    key = evaluations.key_of("images", "model", ["a", "b"])
+    for weights in ("first", "second"):
+        made = evaluation_pb2.Evaluation(weights=weights)
+        await catalog.write(partial(evaluations.add, key=key, split=3, made=made))
+    other = evaluations.key_of("images", "model", ["b", "a"])
+    found = [await catalog.read(partial(evaluations.find, key=one)) for one in (key, other)]
+    catalog.close()
+
+    assert [one and one.weights for one in found] == ["first", None]

@@ -29,6 +29,17 @@ async def test_images_are_classified_in_order_most_probable_class_first(
             assert list(result.classification.probabilities) == pytest.approx(expected.tolist(), abs=1e-6)
 
 
+async def test_a_model_of_grey_images_answers_colour_images_by_their_brightness(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    async with published(tmp_path, [make_package("grey", channels=1)]) as (_, client):
+        answer = await client.predict(RED, GREEN, all_probabilities=True)
+
+        for image, result in zip((RED, GREEN), answer.results, strict=True):
+            expected = probabilities(image, 4.0, channels=1)
+            assert list(result.classification.probabilities) == pytest.approx(expected.tolist(), abs=1e-6)
+
+
 async def test_one_image_s_answer_does_not_depend_on_its_neighbours(
     tmp_path: Path, make_package: Callable[..., Path]
 ) -> None:

@@ -1,8 +1,10 @@
 """The downloaded data sets, from archives in their published formats, made small here and served as files."""
 
+import gzip
 import hashlib
 import io
 import pickle
+import struct
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import CIFAR10, Flowers102
+from torchvision.datasets import CIFAR10, MNIST, Flowers102
 
 from cultivar_contract import preprocessing
-from cultivar_trainer.datasets import sources
+from cultivar_trainer.datasets import download, sources
+from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.tasks.import_dataset import import_source
 
@@ -70,6 +73,54 @@ def test_cifar10_keeps_every_pixel_its_test_part_and_draws_a_tenth_for_validatio
     first = next(image for image in source.images if image.path == "train/airplane/data_batch_1_0.png")
     pixels = np.asarray(preprocessing.decode(first.read()))
     assert np.array_equal(pixels, cifar_pixels[0].reshape(3, 32, 32).transpose(1, 2, 0))
+
+
+@pytest.fixture
+def mnist_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Publish 240 training and 20 test digits behind a mirror that is gone; return the training pixels."""
+    published = tmp_path / "published"
+    published.mkdir()
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (240, 28, 28), dtype=np.uint8)
+    files = {
+        "train-images-idx3-ubyte.gz": pixels,
+        "train-labels-idx1-ubyte.gz": (np.arange(240) % 10).astype(np.uint8),
+        "t10k-images-idx3-ubyte.gz": generator.integers(0, 256, (20, 28, 28), dtype=np.uint8),
+        "t10k-labels-idx1-ubyte.gz": (np.arange(20) % 10).astype(np.uint8),
+    }
+    for name, values in files.items():
+        header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+        (published / name).write_bytes(gzip.compress(header + values.tobytes()))
+    monkeypatch.setattr(MNIST, "mirrors", [(tmp_path / "gone").as_uri() + "/", published.as_uri() + "/"])
+    monkeypatch.setattr(MNIST, "resources", [(name, md5(published / name)) for name in files])
+    monkeypatch.setattr(sources, "MNIST_VALIDATION_IMAGES", 20)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    return pixels
+
+
+def test_mnist_keeps_every_pixel_its_test_part_and_draws_its_validation_images_stratified(
+    tmp_path: Path, mnist_pixels: np.ndarray, journal: Journal
+) -> None:
+    source = sources.builtin("mnist", tmp_path / "downloads", tmp_path / "scratch", journal)
+    dataset = import_source(source, tmp_path / "out", 0, journal)
+
+    assert [(one.id, one.display_name) for one in dataset.classes][:2] == [("0", "zero"), ("1", "one")]
+    assert [list(split.class_counts) for split in dataset.splits] == [[22] * 10, [2] * 10, [2] * 10]
+    assert dataset.split_protocol == "official; drawn: val 20 of train, stratified, seed 0"
+    for number in (0, 239):
+        image = next(one for one in source.images if one.path == f"train/{number % 10}/{number:05d}.png")
+        decoded = Image.open(io.BytesIO(image.read()))
+        assert (decoded.format, decoded.mode) == ("PNG", "L")
+        assert np.array_equal(np.asarray(decoded), mnist_pixels[number])
+        assert np.array_equal(np.asarray(preprocessing.decode(image.read()))[:, :, 1], mnist_pixels[number])
+
+
+def test_a_file_that_is_no_idx_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.gz"
+    path.write_bytes(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 7) + b"too few"[:5]))
+
+    with pytest.raises(TaskFailed, match=r"labels\.gz is no IDX file"):
+        sources._read_idx(path)
 
 
 def test_flowers102_keeps_the_official_splits_and_names_its_species(

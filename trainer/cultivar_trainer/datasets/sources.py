@@ -1,12 +1,15 @@
 """Where images come from: folders, and the built-in data sets."""
 
 import errno
+import gzip
 import io
 import os
 import pickle
 import stat
+import struct
 import tarfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +27,8 @@ from cultivar_trainer.journal import Journal
 
 MAX_FILE_BYTES = 64 << 20
 """Larger image files are rejected by name."""
+MNIST_VALIDATION_IMAGES = 5000
+"""As of CIFAR-10, of which they are a tenth."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +55,8 @@ class Source:
     """`train`, `val`, `test`: those that the source brings; empty where it brings none."""
     protocol: str
     """How the source splits its images: `official`, `as given`, or empty where it does not."""
+    validation_images: int = 0
+    """Training images, stratified, that become the validation split that the source does not bring; 0: a tenth."""
 
 
 def folder(path: Path, class_names: Path | None) -> Source:
@@ -85,7 +92,7 @@ def builtin(name: str, downloads: Path, scratch: Path, journal: Journal) -> Sour
     """Read a built-in data set, downloading or drawing it first.
 
     Args:
-        name: `procedural-flowers`, `cifar10` or `flowers102`.
+        name: `procedural-flowers`, `cifar10`, `flowers102` or `mnist`.
         downloads: folder that keeps archives.
         scratch: empty folder for drawn or unpacked files.
         journal: gets the progress.
@@ -100,7 +107,9 @@ def builtin(name: str, downloads: Path, scratch: Path, journal: Journal) -> Sour
             return _cifar10(downloads, journal)
         case "flowers102":
             return _flowers102(downloads, scratch, journal)
-    raise TaskFailed("UNKNOWN_BUILTIN", f"{name!r} is unknown: use procedural-flowers, cifar10 or flowers102")
+        case "mnist":
+            return _mnist(downloads, journal)
+    raise TaskFailed("UNKNOWN_BUILTIN", f"{name!r} is unknown: use procedural-flowers, cifar10, flowers102 or mnist")
 
 
 def is_text(name: str) -> bool:
@@ -180,6 +189,69 @@ def _flowers102(downloads: Path, scratch: Path, journal: Journal) -> Source:
         images=images,
         splits=("train", "val", "test"),
         protocol="official",
+    )
+
+
+def _mnist(downloads: Path, journal: Journal) -> Source:
+    from torchvision.datasets import MNIST
+
+    arrays = {
+        file.removesuffix(".gz"): _read_idx(_from_a_mirror(MNIST.mirrors, file, md5, downloads / "mnist", journal))
+        for file, md5 in MNIST.resources
+    }
+    names = {name[0]: name.rpartition(" ")[2] for name in MNIST.classes}  # `0 - zero`
+    images = []
+    for split, part in (("train", "train"), ("test", "t10k")):
+        pixels, labels = arrays[f"{part}-images-idx3-ubyte"], arrays[f"{part}-labels-idx1-ubyte"]
+        for number, (digit, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = f"{split}/{label}/{number:05d}.png"
+            images.append(SourceImage(path=path, class_id=str(label), split=split, read=partial(_to_grey_png, digit)))
+    return Source(
+        classes=names,
+        images=images,
+        splits=("train", "test"),
+        protocol="official",
+        validation_images=MNIST_VALIDATION_IMAGES,
+    )
+
+
+def _from_a_mirror(mirrors: Sequence[str], file: str, md5: str, folder: Path, journal: Journal) -> Path:
+    for mirror in mirrors[:-1]:
+        try:
+            return download(mirror + file, folder / file, algorithm="md5", digest=md5, journal=journal)
+        except TaskFailed as error:
+            journal.warning(f"{error.message}; trying the next mirror")
+    return download(mirrors[-1] + file, folder / file, algorithm="md5", digest=md5, journal=journal)
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read unsigned bytes in the IDX format: two zero bytes, a type, the number of dimensions, their extents, values.
+
+    Raises:
+        TaskFailed: DOWNLOAD_CORRUPT.
+    """
+    data = gzip.decompress(path.read_bytes())
+    dimensions = data[3] if len(data) > 3 else 0
+    start = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", data[4:start]) if len(data) >= start else ()
+    values = np.frombuffer(data, np.uint8, offset=min(start, len(data)))
+    if data[:3] != b"\0\0\x08" or values.size != np.prod(shape, dtype=np.int64):
+        raise TaskFailed("DOWNLOAD_CORRUPT", f"{path.name} is no IDX file of unsigned bytes: remove it and try again")
+    return values.reshape(shape)
+
+
+def _to_grey_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 (H, W) as a PNG whose bytes no library decides: unfiltered rows in one stored block."""
+    height, width = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    stored = struct.pack("<BHH", 1, len(rows), len(rows) ^ 0xFFFF)  # the last block, not compressed (RFC 1951)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", b"\x78\x01" + stored + rows + struct.pack(">I", zlib.adler32(rows))),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
 

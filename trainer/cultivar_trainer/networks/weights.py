@@ -89,7 +89,7 @@ def load(network: Network, file: WeightsFile, *, keep_head: bool = False) -> tup
         TaskFailed: WEIGHTS_UNREADABLE, or WEIGHTS_DO_NOT_FIT where a tensor of the backbone is missing or of another
             shape.
     """
-    given = {_DENSENET_0_2.sub(r"\1\2", name): tensor for name, tensor in read(file.path).items()}
+    given = {current_name(name): tensor for name, tensor in read(file.path).items()}
     tensors = dict(network.named_tensors())
     fitting = {name for name, tensor in tensors.items() if name in given and given[name].shape == tensor.shape}
     keep_head = keep_head and fitting.issuperset(name for name in tensors if network.in_head(name))
@@ -127,6 +127,11 @@ def load(network: Network, file: WeightsFile, *, keep_head: bool = False) -> tup
             f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}: choose the file that fits the architecture",
         )
     return report, keep_head
+
+
+def current_name(name: str) -> str:
+    """Return what torchvision's code calls a tensor of its files."""
+    return _DENSENET_0_2.sub(r"\1\2", name)
 
 
 def read(path: Path) -> dict[str, Tensor]:

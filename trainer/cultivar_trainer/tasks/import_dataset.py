@@ -14,7 +14,7 @@ from cultivar.v1 import dataset_pb2
 from cultivar_contract import preprocessing, tasks
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer.datasets import sources, version
-from cultivar_trainer.datasets.draws import draw_fraction
+from cultivar_trainer.datasets.draws import draw_fraction, draw_limited
 from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.sources import Source, SourceImage
 from cultivar_trainer.datasets.version import DatasetClass, Sample
@@ -165,17 +165,20 @@ def _splits(source: Source, images: list[tuple[SourceImage, str]], seed: int) ->
         }
         keys = list(pool)
         # Without the second draw's own seed it would take the images next in the first draw's order.
-        drawn = draw_fraction(
-            [sha256 for _, sha256 in keys],
-            [label for label, _ in keys],
-            HELD_OUT_FRACTION / (1 - number * HELD_OUT_FRACTION),
-            seed + 1_000_003 * number,
-        )
+        digests, pool_labels = [sha256 for _, sha256 in keys], [label for label, _ in keys]
+        draw_seed = seed + 1_000_003 * number
+        if source.validation_images:
+            total = source.validation_images
+            drawn = set(draw_limited(digests, pool_labels, total=total, per_class=0, seed=draw_seed))
+        else:
+            fraction = HELD_OUT_FRACTION / (1 - number * HELD_OUT_FRACTION)
+            drawn = draw_fraction(digests, pool_labels, fraction, draw_seed)
         chosen = {keys[position] for position in drawn}
         for position, (image, sha256) in enumerate(images):
             if splits[position] == "train" and (labels[image.class_id], sha256) in chosen:
                 splits[position] = split
-    drawn_text = f"drawn: {', '.join(missing)} {HELD_OUT_FRACTION:.0%} each of train, stratified, seed {seed}"
+    share = f"{source.validation_images}" if source.validation_images else f"{HELD_OUT_FRACTION:.0%} each"
+    drawn_text = f"drawn: {', '.join(missing)} {share} of train, stratified, seed {seed}"
     return splits, f"{source.protocol}; {drawn_text}" if source.protocol else drawn_text
 
 

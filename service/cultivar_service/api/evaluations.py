@@ -1,0 +1,146 @@
+"""The parts of TrainingService and ModelService that measure a model on a data set."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from cultivar.v1 import dataset_pb2, evaluation_pb2, event_pb2, model_pb2
+from cultivar_contract import files, package
+from cultivar_contract.architectures import ARCHITECTURES
+from cultivar_contract.package import DamagedPackage
+from cultivar_contract.violations import Violation
+from cultivar_service.api.caller import Caller
+from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
+from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.datasets import SPLIT_NAMES
+from cultivar_service.catalog.references import parse_version
+from cultivar_service.config import Config
+from cultivar_service.errors import FailedPrecondition, InvalidRequest, required, shown
+from cultivar_service.serving.resolver import Resolver
+from cultivar_service.training.evaluations import Evaluations, Subject
+
+
+class EvaluationApi:
+    """Answers what TrainingService and ModelService say of figures."""
+
+    def __init__(self, config: Config, catalog: Catalog, resolver: Resolver, evaluations: Evaluations) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._resolver = resolver
+        self._evaluations = evaluations
+
+    async def evaluate_architecture(
+        self, request: evaluation_pb2.EvaluateArchitectureRequest, _: Caller
+    ) -> AsyncIterator[evaluation_pb2.EvaluationUpdate]:
+        """Answer how far the evaluation of published weights is, then its result."""
+        weight_files = await asyncio.to_thread(file_names, self._config.weights_dir)
+        violations = _check_weights(request, weight_files)
+        dataset = await ready_dataset(self._catalog, request.dataset, "dataset")
+        split, wrong = _split(dataset, request.split)
+        if dataset is None or split is None or violations + wrong:
+            raise InvalidRequest(violations + wrong)
+        identity = request.weights
+        if request.weights not in ARCHITECTURES[request.architecture].weights:
+            identity = await asyncio.to_thread(files.sha256_file, self._config.weights_dir / request.weights)
+        subject = Subject(
+            digest=hashlib.sha256(json.dumps([request.architecture, identity]).encode()).hexdigest(),
+            architecture=request.architecture,
+            weights=request.weights,
+        )
+        async with aclosing(self._evaluations.evaluate(subject, dataset, split, None)) as updates:
+            async for update in updates:
+                yield update
+
+    async def evaluate_model_version(
+        self, request: evaluation_pb2.EvaluateModelVersionRequest, _: Caller
+    ) -> AsyncIterator[evaluation_pb2.EvaluationUpdate]:
+        """Answer how far the evaluation of a model version is, then its result."""
+        required(request.name, "name")
+        version = await self._resolver.ready(request.name, "name")
+        dataset = await ready_dataset(self._catalog, request.dataset, "dataset")
+        split, wrong = _split(dataset, request.split)
+        if dataset is not None:
+            wrong += _check_classes(version, dataset)
+        if dataset is None or split is None or wrong:
+            raise InvalidRequest(wrong)
+        model, number = parse_version(version.name)
+        folder = self._config.models / model / str(number)
+        try:
+            opened = await asyncio.to_thread(package.open_package, folder)
+        except DamagedPackage as error:
+            raise FailedPrecondition(f"{version.name}: {error}", reason="PACKAGE_DAMAGED") from error
+        subject = Subject(
+            digest=version.onnx_sha256,
+            model_version=version.name,
+            package=str(folder.resolve()),
+            architecture=version.architecture,
+        )
+        known = _known(opened.manifest, version, dataset, split)
+        async with aclosing(self._evaluations.evaluate(subject, dataset, split, known)) as updates:
+            async for update in updates:
+                yield update
+
+
+def _check_weights(request: evaluation_pb2.EvaluateArchitectureRequest, weight_files: list[str]) -> list[Violation]:
+    violations = []
+    architecture = ARCHITECTURES.get(request.architecture)
+    published = sorted(name for name, one in ARCHITECTURES.items() if one.weights)
+    if architecture is None or not architecture.weights:
+        fact = f"{shown(request.architecture)} has no published weights" if request.architecture else "is required"
+        message = f"{fact}: use one of {', '.join(published)}, or evaluate a model"
+        violations.append(Violation(field="architecture", message=message))
+    if not request.weights:
+        violations.append(Violation(field="weights", message="is required: `cultivar architectures` lists them"))
+    elif (
+        architecture is not None and request.weights not in architecture.weights and request.weights not in weight_files
+    ):
+        members = ", ".join(sorted(architecture.weights))
+        message = f"{shown(request.weights)} is unknown: use {members or 'those of another network'}, or the name of a "
+        violations.append(Violation(field="weights", message=message + "file in the service's weights folder"))
+    return violations
+
+
+def _split(dataset: dataset_pb2.Dataset | None, asked: int) -> tuple[dataset_pb2.DatasetSplit | None, list[Violation]]:
+    """Return the split that is asked for, by default the test split where there is one."""
+    if asked and asked not in SPLIT_NAMES:
+        return None, [Violation(field="split", message=f"{asked} is no split: use those of Split")]
+    if dataset is None:
+        return None, [missing_dataset("dataset")]
+    found = {int(one.split): one for one in dataset.splits if one.image_count}
+    split = found.get(asked) if asked else found.get(dataset_pb2.SPLIT_TEST) or found.get(dataset_pb2.SPLIT_VAL)
+    if split is not None:
+        return split, []
+    name = SPLIT_NAMES[asked] if asked else "test and val"  # type: ignore[index]
+    has = ", ".join(SPLIT_NAMES[one.split] for one in found.values())
+    return None, [Violation(field="split", message=f"{dataset.name} has no {name} images: use {has}")]
+
+
+def _check_classes(version: model_pb2.ModelVersion, dataset: dataset_pb2.Dataset) -> list[Violation]:
+    known = {one.id for one in version.classes}
+    unknown = [one.id for one in dataset.classes if one.id not in known]
+    if not unknown:
+        return []
+    shown_ids = f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+    message = (
+        f"{len(unknown)} of the {len(dataset.classes)} classes of {dataset.name} are unknown to {version.name}: "
+        f"{shown_ids}: use a data set of its classes"
+    )
+    return [Violation(field="dataset", message=message)]
+
+
+def _known(
+    manifest: dict[str, Any],
+    version: model_pb2.ModelVersion,
+    dataset: dataset_pb2.Dataset,
+    split: dataset_pb2.DatasetSplit,
+) -> event_pb2.SplitMetrics | None:
+    """Return the figures that a package brings of a split, where it is the one that its job measured."""
+    name = SPLIT_NAMES[split.split]
+    measured = manifest.get("dataset", {}).get("splits", {}).get(name, {}).get("digest")
+    same_classes = [one.id for one in version.classes] == [one.id for one in dataset.classes]
+    if not split.digest or measured != split.digest or not same_classes:
+        return None
+    return next((one for one in version.metrics if one.split == name), None)
