@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cultivar.v1 import training_spec_pb2 as pb
-from cultivar_trainer.augmentation import color, geometry
+from cultivar_trainer.augmentation import geometry
+from cultivar_trainer.augmentation.pipeline import augment
 from cultivar_trainer.datasets.stores import AspectStore, PixelStore
 from cultivar_trainer.evaluation import evaluation_batch
 from cultivar_trainer.randomness import Draw
 
 FEATURE_BATCH = 64
 """Rows of features per evaluation of a head."""
+CACHED_BYTES = 1 << 21
+"""Size of the float images that a CPU augments at a time: what its caches hold, as memory is slower than arithmetic."""
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that pixels may take to live there for the whole job."""
 
@@ -36,13 +38,13 @@ class PlainPixels:
     """Pixels as the network sees them, without augmentation; also a validation or test split."""
 
     images: Tensor
-    """uint8 (N, S, S, 3)."""
+    """uint8 (N, S, S, C)."""
     labels: Tensor
     device: torch.device
     memory_format: torch.memory_format
 
     def inputs(self, indices: Tensor, epoch: int = 0) -> Tensor:
-        """Return images (B, 3, S, S), 0 to 1."""
+        """Return images (B, C, S, S), 0 to 1."""
         return to_float(self.images[indices.to(self.images.device)].to(self.device), self.memory_format)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -64,56 +66,70 @@ class AugmentedPixels:
     spec: pb.AugmentationSpec
     seed: int
     size: int
+    positions: Tensor | None = None
+    """Places of the images in the training split, which decide what is drawn, int64 (N,) on the CPU. None: all of the
+    split is here, in its order."""
 
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
-        """Return augmented images (B, 3, S, S), 0 to 1."""
+        """Return augmented images (B, C, S, S), 0 to 1."""
+        channels = self.plain.images.shape[3]
+        shape = (len(indices), channels, self.size, self.size)
+        out = torch.empty(shape, device=self.plain.device, memory_format=self.plain.memory_format)
+        at_a_time = len(indices)
+        if out.device.type == "cpu":
+            at_a_time = max(1, CACHED_BYTES // (4 * channels * self.size**2))
+        # No image depends on its neighbours, so parts give what the whole would.
+        for part in torch.split(torch.arange(len(indices)), at_a_time):
+            out[part[0] : part[-1] + 1] = self._changed(indices[part], epoch)
+        return out
+
+    def _changed(self, indices: Tensor, epoch: int) -> Tensor:
         device = self.plain.device
-        draw = Draw(self.seed, epoch, indices.to(device))
+        positions = indices if self.positions is None else self.positions[indices]
+        draw = Draw(self.seed, epoch, positions.to(device), on_host=positions)
         if self.aspect is not None:
             images = self._resized_crops(self.aspect, indices, draw)
         else:
-            images = self.plain.inputs(indices)
-        if self.spec.padded_crop:
-            images = geometry.padded_crop(images, self.spec.padded_crop, draw)
-        if self.spec.horizontal_flip:
-            images = geometry.horizontal_flip(images, self.spec.horizontal_flip, draw)
-        images = color.color_jitter(
-            images,
-            brightness=self.spec.brightness,
-            contrast=self.spec.contrast,
-            saturation=self.spec.saturation,
-            hue=self.spec.hue,
-            draw=draw,
-        )
-        return images.contiguous(memory_format=self.plain.memory_format)
+            stored = self.plain.images[indices.to(self.plain.images.device)].to(device)
+            images = to_float(stored, torch.contiguous_format)
+        return augment(images, self.spec, draw)
+
+    def in_order(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every image once with its label, as an epoch sees it."""
+        batch_size = evaluation_batch(self.size)
+        for start in range(0, len(self.labels), batch_size):
+            indices = torch.arange(start, min(start + batch_size, len(self.labels)))
+            yield self.inputs(indices, epoch), self.labels[start : start + batch_size]
 
     def _resized_crops(self, aspect: AspectStore, indices: Tensor, draw: Draw) -> Tensor:
-        device = self.plain.device
         rows = indices.tolist()
-        shapes = torch.from_numpy(aspect.shapes[rows]).to(device, torch.float32)
-        boxes = geometry.crop_boxes(shapes[:, 0], shapes[:, 1], self.spec.resized_crop, draw)
-        images = [torch.from_numpy(np.array(aspect.image(row))).to(device) for row in rows]
-        return geometry.cut_boxes(images, boxes, self.size)
+        shapes = torch.from_numpy(aspect.shapes[rows]).to(torch.float32)
+        boxes = geometry.crop_boxes(shapes[:, 0], shapes[:, 1], self.spec.resized_crop, draw.host())
+        images = [torch.from_numpy(aspect.image(row)) for row in rows]
+        return geometry.cut_boxes(images, boxes, self.size, self.plain.device)
 
 
 @dataclass(kw_only=True)
 class CachedFeatures:
-    """Features of a frozen backbone, computed once."""
+    """Features of a frozen backbone, computed once, of one view of each image or of several."""
 
     features: Tensor
-    """float32 (N, F)."""
+    """float32 (N, F), or (V, N, F) of several views, with which epochs take turns."""
     labels: Tensor
     device: torch.device
 
     def inputs(self, indices: Tensor, epoch: int = 0) -> Tensor:
-        """Return features (B, F)."""
-        return self.features[indices.to(self.features.device)].to(self.device)
+        """Return features (B, F) of the epoch's view."""
+        return self._view(epoch)[indices.to(self.features.device)].to(self.device)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every sample once with its label."""
+        """Yield every sample's first view once with its label."""
         for start in range(0, len(self.labels), FEATURE_BATCH):
-            rows = self.features[start : start + FEATURE_BATCH].to(self.device)
+            rows = self._view(0)[start : start + FEATURE_BATCH].to(self.device)
             yield rows, self.labels[start : start + FEATURE_BATCH]
+
+    def _view(self, epoch: int) -> Tensor:
+        return self.features if self.features.ndim == 2 else self.features[epoch % len(self.features)]
 
 
 def plain_pixels(
@@ -131,11 +147,6 @@ def plain_pixels(
     )
 
 
-def is_augmented(spec: pb.AugmentationSpec) -> bool:
-    """Tell whether any augmentation is on."""
-    return any(getattr(spec, field.name) for field in spec.DESCRIPTOR.fields)
-
-
 def to_float(images: Tensor, memory_format: torch.memory_format) -> Tensor:
-    """Turn uint8 (N, H, W, 3) into float32 (N, 3, H, W), 0 to 1."""
+    """Turn uint8 (N, H, W, C) into float32 (N, C, H, W), 0 to 1."""
     return (images.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=memory_format)

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_images_for_crops_keep_their_shape(flowers: Path, tmp_path: Path, journa
     with DatasetVersion(flowers) as version:
         samples = by_split(version.samples)["val"]
 
-        store = aspect_store(version, samples, PREPROCESSING, Caches(tmp_path / "caches", 1 << 30), journal)
+        store = aspect_store(version, samples, replace(SPEC, size=40), Caches(tmp_path / "caches", 1 << 30), journal)
 
         for index in (0, 7, len(samples) - 1):
             expected = preprocessing.load_with_aspect(version.read(samples[index]), 46, 3)

@@ -165,7 +165,7 @@ def aspect_store(
     shapes = np.load(path / "shapes.npy")
     ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * spec.channels)
     offsets = np.concatenate([[0], ends[:-1]])
-    return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="r"), offsets, shapes, spec.channels)
+    return AspectStore(np.memmap(path / "pixels.bin", np.uint8, mode="c"), offsets, shapes, spec.channels)
 
 
 def _key(kind: str, geometry: str, samples: Sequence[Sample]) -> str:
