@@ -27,7 +27,7 @@ TRAINER = [
     {"features"},
     {"batches"},
     {"finetuning", "optimization", "evaluation", "execution", "checkpoint"},
-    {"augmentation", "networks"},
+    {"augmentation", "networks", "normalisation"},
     {"datasets"},
     {"randomness", "journal"},
     {"errors"},

@@ -60,6 +60,16 @@ class Journal:
             logger.info("%s: %d images in %d classes", split.split, split.image_count, len(split.class_counts))
         self._writer.write(event_pb2.JobEvent(data_prepared=event))
 
+    def normalisation_measured(self, event: event_pb2.NormalisationMeasured) -> None:
+        """Say what the training images were normalised by."""
+        logger.info(
+            "normalisation measured on %d images: mean %s, std %s",
+            event.image_count,
+            ", ".join(f"{one:.4f}" for one in event.mean),
+            ", ".join(f"{one:.4f}" for one in event.std),
+        )
+        self._writer.write(event_pb2.JobEvent(normalisation_measured=event))
+
     def network_built(self, event: event_pb2.NetworkBuilt, plan: dict[str, Any]) -> None:
         """Say what learns, from which weights, under which plan."""
         event.plan_json = json.dumps(plan, sort_keys=True)
