@@ -44,6 +44,7 @@ def train(
             forward=forward or network.classify,
             train=blobs(101, 0),
             validation=blobs(50, 1),
+            num_classes=5,
             recipe=recipe,
             plan=execution.plan(recipe),
             checkpoints=Checkpoints(folder / "checkpoint"),

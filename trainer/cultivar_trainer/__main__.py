@@ -75,7 +75,11 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import describe
 
         return describe.run(request)
-    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train or describe")
+    if task == "preview":
+        from cultivar_trainer.tasks import preview
+
+        return preview.run(run, request, journal)
+    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train, describe or preview")
 
 
 def _cancel(signum: int, frame: object) -> None:

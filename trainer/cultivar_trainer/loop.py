@@ -14,6 +14,7 @@ from torch import Tensor
 from cultivar.v1 import event_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer import evaluation
+from cultivar_trainer.augmentation import mixing
 from cultivar_trainer.batches import CachedFeatures, PlainPixels, TrainingData
 from cultivar_trainer.checkpoint import Checkpoints, moving_tensors, restore_tensors
 from cultivar_trainer.errors import TaskFailed
@@ -65,6 +66,7 @@ def fit(
     forward: Callable[[Tensor], Tensor],
     train: TrainingData,
     validation: PlainPixels | CachedFeatures,
+    num_classes: int,
     recipe: pb.TrainingSpec,
     plan: Plan,
     checkpoints: Checkpoints,
@@ -77,6 +79,7 @@ def fit(
         forward: maps the data's inputs to logits: the whole network, or its head on cached features.
         train: training samples.
         validation: validation samples; they choose the epoch.
+        num_classes: width of the logits.
         recipe: resolved.
         plan: applied already.
         checkpoints: get the state after every epoch.
@@ -99,6 +102,7 @@ def fit(
             train,
             optimizer,
             schedule,
+            num_classes=num_classes,
             epoch=epoch,
             first_step=step,
             recipe=recipe,
@@ -152,6 +156,7 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
     *,
+    num_classes: int,
     epoch: int,
     first_step: int,
     recipe: pb.TrainingSpec,
@@ -172,9 +177,12 @@ def train_one_epoch(
             group["lr"] = rate
         torch.manual_seed(scalar(recipe.seed, step, Stream.DROPOUT) >> 1)  # dropout draws from torch's own generator
         targets = train.labels[indices.to(device)]
+        inputs, learnt = train.inputs(indices, epoch), targets
+        if mixing.is_mixed(recipe.augmentation):
+            inputs, learnt = mixing.mix(inputs, targets, num_classes, recipe.augmentation, seed=recipe.seed, step=step)
         with autocast:
-            logits = forward(train.inputs(indices, epoch)).float()
-        loss = training_loss(logits, network.auxiliary_logits, targets, recipe.loss)
+            logits = forward(inputs).float()
+        loss = training_loss(logits, network.auxiliary_logits, learnt, recipe.loss)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

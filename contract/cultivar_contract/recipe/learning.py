@@ -24,6 +24,8 @@ def check(resolution: Resolution) -> None:
         )
     if recipe.execution.feature_views and not _augmented(recipe):
         resolution.violate("execution.feature_views", "needs augmentation, or all views are equal: set some")
+    if recipe.execution.feature_views and recipe.execution.feature_cache == pb.FEATURE_CACHE_OFF:
+        resolution.violate("execution.feature_views", "contradicts execution.feature_cache off: use auto, or 0 views")
 
 
 def warn(resolution: Resolution) -> None:

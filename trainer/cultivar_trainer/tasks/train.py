@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from cultivar_contract import files, tasks
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_trainer import batches, execution, features, finetuning, loop, report
+from cultivar_trainer import batches, execution, features, finetuning, loop, normalisation, report
+from cultivar_trainer.augmentation import mixing, pipeline
 from cultivar_trainer.batches import AugmentedPixels, CachedFeatures, PlainPixels, TrainingData
 from cultivar_trainer.checkpoint import Checkpoints
 from cultivar_trainer.datasets.selection import Selection, select
@@ -123,6 +124,8 @@ def _prepare(
         for split, samples in selection.splits.items()
         if split != "test"  # test data are read once, at the end
     }
+    if recipe.input.normalisation in normalisation.MEASURED:
+        preprocessing = _measure(recipe, stores["train"], preprocessing, journal)
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     train, validation = (
@@ -130,7 +133,7 @@ def _prepare(
         for split in ("train", "val")
     )
     augmented = None
-    if batches.is_augmented(recipe.augmentation):
+    if pipeline.is_augmented(recipe.augmentation):
         resized = recipe.augmentation.resized_crop > 0
         augmented = AugmentedPixels(
             plain=train,
@@ -145,7 +148,7 @@ def _prepare(
     journal.data_prepared(
         event_pb2.DataPrepared(
             splits=selection.summary(),
-            sample_shape=[3, recipe.input.size, recipe.input.size],
+            sample_shape=[preprocessing.channels, recipe.input.size, recipe.input.size],
             seconds=time.perf_counter() - started,
         )
     )
@@ -155,15 +158,41 @@ def _prepare(
         stores=stores,
         train=augmented or train,
         validation=validation,
-        built=_build(asked, recipe, plan, len(selection.classes), journal),
+        built=_build(asked, recipe, plan, preprocessing, len(selection.classes), journal),
     )
 
 
-def _build(asked: tasks.TrainRequest, recipe: pb.TrainingSpec, plan: Plan, num_classes: int, journal: Journal) -> Built:
+def _measure(
+    recipe: pb.TrainingSpec, store: PixelStore, preprocessing: Preprocessing, journal: Journal
+) -> Preprocessing:
+    """Return the preprocessing with the mean and standard deviation, or minimum and range, of the training images."""
+    spec = recipe.input
+    measured = normalisation.measure(store.images, spec.normalisation, ratio=spec.normalisation_ratio, seed=recipe.seed)
+    for channel in measured.constant_channels:
+        journal.warning(
+            f"channel {channel + 1} has one value in all {measured.image_count} training images that were measured, so "
+            "it is not scaled: look at the images, or use another input.normalisation"
+        )
+    journal.normalisation_measured(
+        event_pb2.NormalisationMeasured(mean=measured.mean, std=measured.std, image_count=measured.image_count)
+    )
+    return replace(preprocessing, mean=measured.mean, std=measured.std)
+
+
+def _build(
+    asked: tasks.TrainRequest,
+    recipe: pb.TrainingSpec,
+    plan: Plan,
+    preprocessing: Preprocessing,
+    num_classes: int,
+    journal: Journal,
+) -> Built:
     file = None
     if recipe.weights:
         file = weights.find(recipe.architecture, recipe.weights, Path(asked.weights), Path(asked.downloads), journal)
     built = build(recipe, num_classes, file)
+    for buffer, values in ((built.network.mean, preprocessing.mean), (built.network.std, preprocessing.std)):
+        buffer.copy_(torch.tensor(values)[None, :, None, None])
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     built.network.to(torch.device(plan.device), memory_format=layout)  # type: ignore[call-overload]
     finetuning.freeze(built.network, recipe.mode)
@@ -190,7 +219,8 @@ def _train(
     train: TrainingData = prepared.train
     validation: PlainPixels | CachedFeatures = prepared.validation
     forward = network.__call__
-    if _caches_features(recipe) and isinstance(prepared.train, PlainPixels):
+    views = recipe.execution.feature_views
+    if _caches_features(recipe) and (views or isinstance(prepared.train, PlainPixels)):
         journal.phase(state_pb2.TRAINING_PHASE_CACHING_FEATURES)
         train, validation = (
             features.cached_features(
@@ -201,8 +231,12 @@ def _train(
                 plan=plan,
                 caches=caches,
                 journal=journal,
+                views=split_views,
             )
-            for split, pixels in (("train", prepared.train), ("val", prepared.validation))
+            for split, pixels, split_views in (
+                ("train", prepared.train, max(1, views)),
+                ("val", prepared.validation, 1),
+            )
         )
         forward = network.classify
     journal.phase(state_pb2.TRAINING_PHASE_TRAINING)
@@ -211,6 +245,7 @@ def _train(
         forward=forward,
         train=train,
         validation=validation,
+        num_classes=len(prepared.selection.classes),
         recipe=recipe,
         plan=plan,
         checkpoints=checkpoints,
@@ -219,4 +254,5 @@ def _train(
 
 
 def _caches_features(recipe: pb.TrainingSpec) -> bool:
-    return recipe.mode == pb.FINE_TUNING_MODE_HEAD and recipe.execution.feature_cache == pb.FEATURE_CACHE_AUTO
+    wanted = recipe.mode == pb.FINE_TUNING_MODE_HEAD and recipe.execution.feature_cache == pb.FEATURE_CACHE_AUTO
+    return wanted and not mixing.is_mixed(recipe.augmentation)  # mixing is of pixels
