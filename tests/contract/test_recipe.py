@@ -379,3 +379,14 @@ def test_a_data_set_without_validation_images_is_refused() -> None:
     facts = DatasetFacts(name="datasets/x/versions/1", class_ids=("a", "b"), counts={"train": (5, 5)})
 
     assert violations(spec(), facts) == {"dataset": "datasets/x/versions/1 has no val images: import some"}
+
+
+def test_views_of_features_need_pixel_augmentation_and_the_cache() -> None:
+    head = {"mode": "FINE_TUNING_MODE_HEAD", "augmentation": {"rotation": 20}}
+
+    def refused(**changes: Any) -> bool:
+        return "execution.feature_views" in violations(spec(**{**head, **changes}))
+
+    assert not refused(execution={"featureViews": 4})
+    assert refused(execution={"featureViews": 4}, augmentation={})
+    assert refused(execution={"featureViews": 4, "featureCache": "FEATURE_CACHE_OFF"})

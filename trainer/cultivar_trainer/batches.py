@@ -16,6 +16,8 @@ from cultivar_trainer.randomness import Draw
 
 FEATURE_BATCH = 64
 """Rows of features per evaluation of a head."""
+CACHED_BYTES = 1 << 21
+"""Size of the float images that a CPU augments at a time: what its caches hold, as memory is slower than arithmetic."""
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that pixels may take to live there for the whole job."""
 
@@ -81,6 +83,18 @@ class AugmentedPixels:
 
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
         """Return augmented images (B, C, S, S), 0 to 1."""
+        channels = self.plain.images.shape[3]
+        shape = (len(indices), channels, self.size, self.size)
+        out = torch.empty(shape, device=self.plain.device, memory_format=self.plain.memory_format)
+        at_a_time = len(indices)
+        if out.device.type == "cpu":
+            at_a_time = max(1, CACHED_BYTES // (4 * channels * self.size**2))
+        # No image depends on its neighbours, so parts give what the whole would.
+        for part in torch.split(torch.arange(len(indices)), at_a_time):
+            out[part[0] : part[-1] + 1] = self._changed(indices[part], epoch)
+        return out
+
+    def _changed(self, indices: Tensor, epoch: int) -> Tensor:
         device = self.plain.device
         positions = indices if self.positions is None else self.positions[indices]
         draw = Draw(self.seed, epoch, positions.to(device), on_host=positions)
@@ -89,7 +103,7 @@ class AugmentedPixels:
         else:
             stored = self.plain.images[indices.to(self.plain.images.device)].to(device)
             images = to_float(stored, torch.contiguous_format)
-        return augment(images, self.spec, draw).contiguous(memory_format=self.plain.memory_format)
+        return augment(images, self.spec, draw)
 
     def in_order(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once with its label, as an epoch sees it."""

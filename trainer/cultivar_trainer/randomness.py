@@ -102,8 +102,7 @@ def normal(draw: Draw, stream: Stream, count: int) -> Tensor:
     table gives the same bits on every device, which the logarithm and cosine of Box and Muller would not.
     """
     ranks = lanes(draw, stream, count)
-    numbers = _normal_quantiles(ranks.device).index_select(0, ranks.flatten())
-    return numbers.reshape(ranks.shape)
+    return _normal_quantiles(ranks.device).index_select(0, ranks.flatten()).reshape(ranks.shape)
 
 
 def permutation(seed: int, epoch: int, count: int, stream: Stream = Stream.ORDER) -> Tensor:
@@ -126,9 +125,8 @@ def scalar(seed: int, epoch: int, stream: int) -> int:
 
 @cache
 def _normal_quantiles(device: torch.device) -> Tensor:
-    quantiles = torch.special.ndtri((torch.arange(1 << 16, dtype=torch.float64) + 0.5) / (1 << 16))
-    unit: Tensor = quantiles / quantiles.square().mean().sqrt()
-    return unit.to(torch.float32).to(device)
+    quantiles: Tensor = torch.special.ndtri((torch.arange(1 << 16, dtype=torch.float64) + 0.5) / (1 << 16))
+    return (quantiles / quantiles.square().mean().sqrt()).to(torch.float32).to(device)
 
 
 def _mix(value: Tensor) -> Tensor:

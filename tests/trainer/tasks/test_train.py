@@ -152,6 +152,60 @@ def test_head_mode_reports_the_weights_it_loaded_and_caching_features_changes_no
             assert np.array_equal(heads[0][name], original[name].numpy())
 
 
+@pytest.mark.all
+def test_measured_normalisation_is_told_and_inside_the_graph_and_mixed_batches_train(
+    resolved: Resolved, run_trainer: RunTrainer
+) -> None:
+    run, result = run_trainer(
+        resolved(
+            epochs=1,
+            batchSize=16,
+            input={"normalisation": "NORMALISATION_MEASURED", "normalisationRatio": 0.5},
+            augmentation={"mixup": 0.2, "cutmix": 1.0},
+            loss={"labelSmoothing": 0.1},
+        )
+    )
+
+    assert result.outcome == "SUCCEEDED", run.log(1).read_text()
+    events, _ = read_events(run.events(1), 0)
+    measured = next(one.normalisation_measured for one in events if one.HasField("normalisation_measured"))
+    assert measured.image_count == 30
+    made = package.open_package(run.package)
+    assert made.preprocessing.mean == pytest.approx(measured.mean)
+    assert made.preprocessing.std == pytest.approx(measured.std)
+    assert all(0.05 < one < 0.5 for one in measured.std)
+    model = onnx.load(run.package / "model.onnx")
+    constants = [onnx.numpy_helper.to_array(one).flatten() for one in model.graph.initializer]
+    assert any(one.size == 3 and np.allclose(one, measured.mean, atol=1e-6) for one in constants)
+
+
+@pytest.mark.all
+def test_feature_views_train_the_head_that_augmentation_without_a_cache_trains(
+    resolved: Resolved, run_trainer: RunTrainer, tmp_path: Path
+) -> None:
+    file = weights_file(tmp_path)
+    heads = []
+    for views in (2, 0):
+        recipe = resolved(
+            (file.name,),
+            architecture="mobilenet_v2",
+            mode="FINE_TUNING_MODE_HEAD",
+            weights=file.name,
+            epochs=2,
+            batchSize=16,
+            input={"size": 32},
+            network={"headDropout": 0},
+            augmentation={"rotation": 20, "hue": 0.1},
+            execution={"featureViews": views},
+        )
+        run, result = run_trainer(recipe, tmp_path)
+        assert result.outcome == "SUCCEEDED", run.log(1).read_text()
+        heads.append(np.load(run.package / "weights.npz"))
+
+    for name in heads[0].files:
+        assert np.abs(heads[0][name] - heads[1][name]).max() <= 1e-5
+
+
 def test_sigterm_ends_the_job_as_cancelled_and_keeps_its_log(
     resolved: Resolved, flowers: Path, trained: RunDirectory, tmp_path: Path
 ) -> None:

@@ -70,14 +70,19 @@ def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     """Turn each image's hue by its share of the colour circle; images (N, 3, H, W), turns (N,)."""
     red, green, blue = images.unbind(1)
-    value, brightest = images.max(dim=1)
-    chroma = value - images.min(dim=1).values
+    value = images.amax(dim=1)
+    chroma = value - images.amin(dim=1)
     safe = torch.where(chroma == 0, torch.ones_like(chroma), chroma)
-    by_channel = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], dim=1)
-    sixths = by_channel.gather(1, brightest[:, None])[:, 0] + 6 * turns[:, None, None]
+    # In sixths of the circle, by which channel is brightest.
+    sixths = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    sixths = (sixths + 6 * turns[:, None, None])[:, None]
     # HSV to RGB by the piecewise-linear form: f(n) = v - chroma * max(0, min(k, 4 - k, 1)), k = (n + 6 hue) mod 6.
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[None, :, None, None]
-    k = torch.remainder(offsets + sixths[:, None], 6)
+    k = sixths + torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
+    k = k - 6 * (k / 6).floor()
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 

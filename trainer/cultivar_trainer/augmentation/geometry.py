@@ -12,8 +12,8 @@ from cultivar_trainer.randomness import Draw, Stream, uniform
 _LOG_ASPECT = math.log(4 / 3)
 _STEPS_PER_PIXEL = 4096
 """Sampling positions of crops are multiples of this part of a pixel."""
-_CANVAS_BYTES = 1 << 25
-"""Float images that crops are cut from at a time."""
+_CANVAS_BYTES = 1 << 28
+"""Memory for the float images that crops are cut from at a time."""
 
 
 def horizontal_flip(images: Tensor, probability: float, draw: Draw) -> Tensor:
