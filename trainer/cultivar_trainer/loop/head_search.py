@@ -48,11 +48,17 @@ class HeadStack(nn.Module):
         return logits
 
     def backward(self, loss: Tensor) -> None:
-        """Give each head its gradients of a sum over heads."""
-        gradients = torch.autograd.grad(loss, list(self.stacked.values()))
-        for name, gradient in zip(self.stacked, gradients, strict=True):
+        """Give each head its gradients of a sum over heads.
+
+        `Tensor.backward` lays gradients out as their parameters are, which fused optimisers take for granted.
+        """
+        for stacked in self.stacked.values():
+            stacked.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, stacked in self.stacked.items():
+            assert stacked.grad is not None
             for number, head in enumerate(self.heads):
-                head.get_parameter(name).grad = gradient[number]
+                head.get_parameter(name).grad = stacked.grad[number]
 
 
 def search_heads(job: Job, phase: Phase) -> Histories:
