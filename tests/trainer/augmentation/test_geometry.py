@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -108,6 +110,19 @@ def test_windows_are_resized_as_grid_sample_resizes_each_alone() -> None:
             image.permute(2, 0, 1)[None] / 255, grid, padding_mode="reflection", align_corners=False
         )[0]
         assert torch.allclose(result, alone, atol=1e-3)  # positions are multiples of 1/4096 pixel
+
+
+def test_what_fresh_memory_holds_around_a_window_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.randint(0, 256, (9, 9, 3), dtype=torch.uint8)
+    boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [2.0, 2.0, 3.0, 5.0]])
+    expected = cut_boxes([image, image], boxes, 9, CPU)
+
+    def filled_with_nan(*shape: Any, **options: Any) -> torch.Tensor:
+        return torch.full(shape[0] if isinstance(shape[0], tuple) else shape, torch.nan)
+
+    monkeypatch.setattr(torch, "empty", filled_with_nan)
+
+    assert torch.equal(cut_boxes([image, image], boxes, 9, CPU), expected)
 
 
 def test_windows_do_not_depend_on_their_batch() -> None:

@@ -125,12 +125,16 @@ def cut_boxes(images: Sequence[Tensor], boxes: Tensor, size: int, device: torch.
 
 
 def _canvas(windows: Sequence[Tensor], height: int, width: int, device: torch.device) -> Tensor:
-    """Return windows uint8 (h, w, C) at the top left of float32 (N, C, height, width); the rest is never read."""
+    """Return windows uint8 (h, w, C) at the top left of float32 (N, C, height, width); the rest has no weight."""
     shape = (len(windows), height, width, windows[0].shape[2])
     # A GPU gets bytes, in one transfer; a CPU converts only the pixels that are there.
     canvas = torch.empty(shape, dtype=torch.float32 if device.type == "cpu" else torch.uint8)
     for place, window in zip(canvas, windows, strict=True):
-        place[: window.shape[0], : window.shape[1]] = window
+        height, width = window.shape[:2]
+        place[:height, :width] = window
+        # Bilinear reads one pixel on with a weight of 0, which would not silence a NaN in fresh memory.
+        place[: height + 1, width : width + 1] = 0
+        place[height : height + 1, :width] = 0
     return canvas.to(device).float().permute(0, 3, 1, 2)
 
 
