@@ -2,7 +2,7 @@
 
     python benchmarks/modes.py --sources DIR --weights DIR --results FILE [--modes M ...] [--seeds N ...]
 
-DIR/flowers is an image folder with train/ and val/. Each run appends a line to FILE; those that it has are not run
+DIR/flowers is an image folder with train/ and val/. `--images-per-class 10` takes as many training images. Each run appends a line to FILE; those that it has are not run
 again, so that the table can grow over several calls. Every run is a job of a real service at 128 px, 10 epochs and the
 mode's own defaults.
 """
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--architectures", nargs="+", choices=WEIGHTS, default=list(WEIGHTS))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--images-per-class", type=int, default=0)
     options = parser.parse_args()
     done = read(options.results)
     wanted = [
@@ -52,7 +53,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, service(Path(folder), options) as address:
             cultivar("datasets create flowers --folder flowers", address)
             for run in missing:
-                done.append(train(run, address))
+                done.append(train(run, address, options.images_per_class))
                 with options.results.open("a") as file:
                     file.write(json.dumps(done[-1]) + "\n")
                 print(json.dumps(done[-1]), flush=True)
@@ -64,12 +65,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def train(run: dict[str, Any], address: str) -> dict[str, Any]:
+def train(run: dict[str, Any], address: str, images_per_class: int) -> dict[str, Any]:
     """Make one run."""
     weights = "" if "scratch" in run["mode"] else f"--weights {WEIGHTS[run['architecture']]}"
     started = time.monotonic()
     job = cultivar(
-        f"train {COMMON} --architecture {run['architecture']} {MODES[run['mode']]} {weights} --set seed={run['seed']}",
+        f"train {COMMON} --architecture {run['architecture']} {MODES[run['mode']]} {weights} --set seed={run['seed']} "
+        f"--set data.max_train_images_per_class={images_per_class}",
         address,
     )
     validation = next(one for one in job["metrics"] if one["split"] == "val")

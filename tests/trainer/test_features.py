@@ -18,6 +18,9 @@ from cultivar_trainer.networks.network import Network
 Cached = Callable[..., CachedFeatures]
 
 
+HALF = (0.5, 0.5, 0.5)
+
+
 @pytest.fixture
 def plain() -> PlainPixels:
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -26,8 +29,8 @@ def plain() -> PlainPixels:
 
 @pytest.fixture
 def network(resolved: Callable[..., pb.TrainingSpec]) -> Network:
-    network = build(resolved(), 5, None).network
-    finetuning.freeze(network, pb.FINE_TUNING_MODE_HEAD)
+    network = build(resolved(), 5, mean=HALF, std=HALF, weights=None).network
+    finetuning.freeze(network, resolved(), head_only=True)
     return network
 
 

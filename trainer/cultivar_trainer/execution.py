@@ -74,7 +74,7 @@ def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
     device = _device(recipe.execution.device)
     small = ARCHITECTURES[recipe.architecture].family_name in _SMALL_FAMILIES
     # A frozen backbone computes features as evaluation does, in float32: caching them then changes nothing.
-    frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD
+    frozen_backbone = recipe.mode == pb.FINE_TUNING_MODE_HEAD and not recipe.trainable
     pays = device.type == "cuda" or ARCHITECTURES[recipe.architecture].family_name in _BFLOAT16_ON_CPU
     updates = recipe.epochs * train_images // max(1, recipe.batch_size)
     shortened = pays and not small and not frozen_backbone
