@@ -2,9 +2,9 @@
 
     python benchmarks/modes.py --sources DIR --weights DIR --results FILE [--modes M ...] [--seeds N ...]
 
-DIR/flowers is an image folder with train/ and val/. `--images-per-class 10` takes as many training images. Each run appends a line to FILE; those that it has are not run
-again, so that the table can grow over several calls. Every run is a job of a real service at 128 px, 10 epochs and the
-mode's own defaults.
+DIR/flowers is an image folder with train/ and val/; `--images-per-class 10` takes as many training images. Each run
+appends a line to FILE; those that it has are not run again, so that the table can grow over several calls. Every run is
+a job of a real service at 128 px, 10 epochs and the mode's own defaults.
 """
 
 import argparse
