@@ -185,6 +185,8 @@ class Architecture:
     """Size of its first weights' file, or of its own in float32."""
     original_classes: int
     """Classes of the published network."""
+    original_channels: int = 3
+    """Colour channels of the published network."""
     min_input_size: int
     """Pixels; smaller images leave a layer without output."""
     default_input_size: int
@@ -330,6 +332,7 @@ def _of_ours(
         giga_multiply_adds=multiply_adds / 1e9,
         file_megabytes=parameters * 4 / 1e6,
         original_classes=10,
+        original_channels=1 if family in ("lenet", "mlp") else 3,
         min_input_size=min_input_size,
         default_input_size=default_input_size,
         mean=SYMMETRIC,
@@ -339,10 +342,8 @@ def _of_ours(
 
 
 _OURS = (
-    # With one channel, as published.
     _of_ours("lenet5", "lenet", parameters=61_706, multiply_adds=416_520, min_input_size=16, default_input_size=32),
     _of_ours("mlp", "mlp", parameters=636_010, multiply_adds=635_200, min_input_size=1, default_input_size=28),
-    # With three.
     *(
         _of_ours(
             name,

@@ -70,8 +70,7 @@ def _resolve(request: architecture_pb2.DescribeArchitectureRequest, architecture
         spec.network.stem = request.stem
     if request.HasField("input_size"):
         spec.input.size = request.input_size
-    if request.HasField("channels"):
-        spec.input.channels = request.channels
+    spec.input.channels = request.channels if request.HasField("channels") else architecture.original_channels
     resolution = resolve_network(spec, Facts())
     violations = [_in_request(one) for one in resolution.violations]
     num_classes = request.num_classes if request.HasField("num_classes") else architecture.original_classes
