@@ -74,8 +74,11 @@ class Descriptions:
         self, spec: pb.TrainingSpec, num_classes: int, *, with_batch_norms: bool = False
     ) -> NetworkFacts | None:
         resolution = resolve_network(spec, Facts())
+        if resolution.violations:
+            # What is wrong with the shape is told without a network; its parts are then those of the published one.
+            resolution = resolve_network(pb.TrainingSpec(architecture=spec.architecture, mode=spec.mode), Facts())
         if resolution.violations or resolution.unbuilt:
-            return None  # what is wrong is told without a network
+            return None
         found = await self.describe(request_for(resolution, num_classes), deadline_s=FACTS_DEADLINE_S)
         learning = (layer.name for layer in found.layers if layer.trainable and layer.kind.startswith("BatchNorm"))
         return NetworkFacts(
