@@ -2,8 +2,8 @@
 
     python benchmarks/head_search.py --sources DIR --weights DIR
 
-Whole jobs are compared at 224 px, each with cold caches; training phases, and every candidate with its own job, at 64 px
-on one cache, because a head does not know what its features cost.
+Whole jobs are compared at 224 px, each with cold caches; training phases, and every candidate with its own job, at
+64 px on one cache, because a head does not know what its features cost.
 """
 
 import argparse
