@@ -308,6 +308,7 @@ NETWORK = NetworkFacts(parameter_names=("conv1.weight", "fc.weight"), block_coun
         ({"trainable": ["layer4.*"]}, "trainable", "'layer4.*' matches no parameter"),
         ({"batchSize": 1}, "batch_size", "the BatchNorm layer bn1"),
         ({"execution": {"microBatch": 1}}, "execution.micro_batch", "the BatchNorm layer bn1"),
+        ({"batchSize": 0, "execution": {"microBatch": 1}}, "execution.micro_batch", "the BatchNorm layer bn1"),
     ],
 )
 def test_what_only_the_built_network_tells_is_refused_at_its_field(

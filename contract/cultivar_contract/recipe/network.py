@@ -99,8 +99,8 @@ def check_built(resolution: Resolution, facts: NetworkFacts | None) -> None:
         if not any(fnmatchcase(name, pattern) for name in facts.parameter_names):
             some = ", ".join(facts.parameter_names[-4:])
             resolution.violate("trainable", f"{pattern!r} matches no parameter: use names such as {some}")
-    smallest = min(one for one in (recipe.batch_size, recipe.execution.micro_batch or recipe.batch_size))
-    if recipe.HasField("batch_size") and smallest == 1 and facts.learning_batch_norms:
+    alone = 1 in (recipe.batch_size, recipe.execution.micro_batch)  # batch_size 0 is all images
+    if recipe.HasField("batch_size") and alone and facts.learning_batch_norms:
         path = "batch_size" if recipe.batch_size == 1 else "execution.micro_batch"
         resolution.violate(
             path,

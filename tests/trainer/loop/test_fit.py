@@ -9,7 +9,7 @@ from training_jobs import events, network_for, train
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.loop.history import History, is_better
-from cultivar_trainer.loop.updates import epoch_batches, training_loss
+from cultivar_trainer.loop.updates import epoch_batches, pass_count, training_loss
 from cultivar_trainer.losses import sample_weights
 
 Resolved = Callable[..., pb.TrainingSpec]
@@ -197,6 +197,20 @@ def test_batches_hold_every_image_once_and_never_one_alone(resolved: Resolved) -
     assert [len(batch) for batch in batches] == [10] * 9 + [11]
     assert torch.equal(torch.cat(batches).sort().values, torch.arange(101))
     assert not torch.equal(torch.cat(batches), torch.cat(epoch_batches(101, recipe, epoch=1)))
+
+
+@pytest.mark.parametrize("micro_batch", [2, 3, 7, 64])
+def test_no_pass_over_a_batch_has_one_image_alone(micro_batch: int) -> None:
+    for images in range(2, 200):
+        sizes = [len(one) for one in torch.arange(images).tensor_split(pass_count(images, micro_batch))]
+
+        assert min(sizes) >= 2
+        assert max(sizes) <= max(micro_batch, 3)  # three images can't be two passes
+
+
+def test_passes_of_one_image_are_passes_of_one_image() -> None:
+    assert pass_count(5, 1) == 5
+    assert pass_count(1, 1) == 1
 
 
 def test_the_loss_is_smoothed_cross_entropy_plus_weighted_auxiliary_ones() -> None:

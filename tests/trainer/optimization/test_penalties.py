@@ -115,3 +115,14 @@ def test_weights_that_took_no_part_in_a_batch_stay() -> None:
 
     assert weight.grad is None
     assert weight[0, 0] == 1
+
+
+def test_the_penalty_of_weights_whose_square_float32_can_not_hold_is_a_number() -> None:
+    optimizer, weight, _ = problem()
+    with torch.no_grad():
+        weight.fill_(1e30)
+
+    l1, l2 = penalty_values(optimizer, l1=0.5, l2=2)
+
+    assert l1 == pytest.approx(2e30)
+    assert l2 == pytest.approx(4e60)

@@ -60,6 +60,15 @@ def epoch_batches(count: int, recipe: pb.TrainingSpec, *, epoch: int) -> list[Te
     return batches
 
 
+def pass_count(images: int, micro_batch: int) -> int:
+    """Return in how many passes an update goes over its images.
+
+    As in `epoch_batches` no pass has one image alone, unless all have: three images in passes of two are one pass.
+    """
+    count = math.ceil(images / micro_batch)
+    return count if micro_batch == 1 else max(1, min(count, images // 2))
+
+
 def seed_dropout(recipe: pb.TrainingSpec, step: int) -> None:
     """Seed torch's own generator, which dropout draws from, for one update."""
     torch.manual_seed(scalar(recipe.seed, step, Stream.DROPOUT) >> 1)
@@ -128,7 +137,7 @@ def _passes(
 
     A batch is mixed as a whole, whatever its passes are.
     """
-    count, spec = math.ceil(len(indices) / job.plan.micro_batch), job.recipe.augmentation
+    count, spec = pass_count(len(indices), job.plan.micro_batch), job.recipe.augmentation
     if not mixing.is_mixed(spec):
         parts = zip(indices.tensor_split(count), labels.tensor_split(count), strict=True)
         inputs = ((phase.train.inputs(part, epoch), targets) for part, targets in parts)

@@ -55,7 +55,8 @@ def penalty_values(optimizer: torch.optim.Optimizer, *, l1: float, l2: float) ->
 
 
 def _norms(weights: list[Tensor], order: int) -> Tensor:
-    return torch.stack(torch._foreach_norm(weights, order)).double()
+    # In float64, which holds the squares of whatever weights float32 holds.
+    return torch.stack(torch._foreach_norm(weights, order, dtype=torch.float64))
 
 
 def _decaying(optimizer: torch.optim.Optimizer) -> Iterator[dict[str, Any]]:
