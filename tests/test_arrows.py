@@ -21,7 +21,8 @@ PACKAGES = {
 TRAINER = [
     {"__main__"},
     {"tasks"},
-    {"packaging"},
+    {"phases", "packaging"},
+    {"preparation"},
     {"report", "export"},
     {"loop"},
     {"features"},

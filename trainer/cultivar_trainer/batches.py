@@ -19,7 +19,7 @@ FEATURE_BATCH = 64
 CACHED_BYTES = 1 << 21
 """Size of the float images that a CPU augments at a time: what its caches hold, as memory is slower than arithmetic."""
 RESIDENT_SHARE = 0.25
-"""Share of a GPU's free memory that pixels may take to live there for the whole job."""
+"""Share of a GPU's free memory that pixels, or features, may take to live there for the whole job."""
 
 
 class TrainingData(Protocol):
@@ -105,9 +105,9 @@ class AugmentedPixels:
             images = to_float(stored, torch.contiguous_format)
         return augment(images, self.spec, draw)
 
-    def in_order(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, epoch: int, batch_size: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once with its label, as an epoch sees it."""
-        batch_size = evaluation_batch(self.size)
+        batch_size = batch_size or evaluation_batch(self.size)
         for start in range(0, len(self.labels), batch_size):
             indices = torch.arange(start, min(start + batch_size, len(self.labels)))
             yield self.inputs(indices, epoch), self.labels[start : start + batch_size]
@@ -144,18 +144,35 @@ class CachedFeatures:
 
 
 def plain_pixels(
-    store: PixelStore, labels: list[int], device: torch.device, memory_format: torch.memory_format
+    store: PixelStore,
+    labels: list[int],
+    device: torch.device,
+    memory_format: torch.memory_format,
+    memory_limit_bytes: int = 0,
 ) -> PlainPixels:
-    """Put a store on the device where it fits in a quarter of the free memory; else batches travel one by one."""
-    images = torch.from_numpy(store.images)
-    if device.type == "cuda" and store.images.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-        images = images.to(device)
+    """Put a store on the device where there is room for it; else batches travel one by one."""
     return PlainPixels(
-        images=images,
+        images=resident(torch.from_numpy(store.images), device, memory_limit_bytes),
         labels=torch.tensor(labels, dtype=torch.int64, device=device),
         device=device,
         memory_format=memory_format,
     )
+
+
+def resident(rows: Tensor, device: torch.device, memory_limit_bytes: int = 0) -> Tensor:
+    """Return rows on a GPU where they fit in a quarter of the memory that is free and allowed; else where they are.
+
+    Args:
+        rows: on the CPU.
+        device: that of the job.
+        memory_limit_bytes: what the job may use of the GPU's memory; 0: all that is free.
+    """
+    if device.type != "cuda":
+        return rows
+    room = torch.cuda.mem_get_info(device)[0]
+    if memory_limit_bytes:
+        room = min(room, memory_limit_bytes)
+    return rows.to(device) if rows.nbytes <= RESIDENT_SHARE * room else rows
 
 
 def to_float(images: Tensor, memory_format: torch.memory_format) -> Tensor:

@@ -106,6 +106,8 @@ def apply(chosen: Plan, memory_limit_bytes: int = 0) -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if chosen.compiled:
+        torch._dynamo.config.suppress_errors = True  # what can't be compiled runs as it is
     if chosen.device.startswith("cuda"):
         device = torch.device(chosen.device)
         torch.cuda.set_device(device)

@@ -1,6 +1,5 @@
 """One phase of training one candidate: epochs, validation, checkpoints, and recovery from lack of memory."""
 
-import gc
 import math
 import resource
 import time
@@ -12,10 +11,10 @@ from torch import nn
 from cultivar.v1 import event_pb2
 from cultivar_trainer import evaluation, finetuning
 from cultivar_trainer.checkpoint import copy_tensors, restore_tensors
-from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.loop.history import Epoch, History
-from cultivar_trainer.loop.job import Job, Phase, PlanRecord
+from cultivar_trainer.loop.job import Job, Phase
 from cultivar_trainer.loop.learner import Learner
+from cultivar_trainer.loop.memory import make_room, use_smaller_passes
 from cultivar_trainer.loop.updates import epoch_batches, not_finite, one_epoch
 
 
@@ -37,7 +36,7 @@ def fit(job: Job, phase: Phase, history: History) -> None:
         except torch.OutOfMemoryError:
             pass  # recovered from outside: the exception holds the frames that hold the tensors
         del learner
-        _make_room(job)
+        make_room(job)
         learner = _recover(job, phase, history)
 
 
@@ -114,20 +113,12 @@ def _save(job: Job, phase: Phase, learner: Learner) -> None:
         {
             "phase": int(phase.kind),
             "candidate": phase.candidate,
+            "step": learner.step,
             "tensors": copy_tensors(job.network, job.movable),
             "learner": learner.state(),
             "plan": job.plan.to_json(),
         }
     )
-
-
-def _make_room(job: Job) -> None:
-    """Let go of what the failed epoch left on the device."""
-    job.network.zero_grad(set_to_none=True)
-    job.network.auxiliary_logits = ()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _recover(job: Job, phase: Phase, history: History) -> Learner:
@@ -136,22 +127,17 @@ def _recover(job: Job, phase: Phase, history: History) -> Learner:
     Raises:
         TaskFailed: OUT_OF_MEMORY where nothing is left to halve.
     """
-    halved = job.plan.halved(smallest=2 if finetuning.learning_batch_norms(job.network) else 1)
-    if halved is None:
-        raise TaskFailed(
-            "OUT_OF_MEMORY",
-            f"memory does not suffice for passes of {job.plan.micro_batch} image(s) at {job.recipe.input.size} px: "
-            "use a smaller input.size, a smaller network or a larger execution.memory_limit_bytes",
-        )
-    job.plan = halved
     state = job.checkpoints.load()
+    use_smaller_passes(
+        job,
+        phase=phase.kind,
+        candidate=phase.candidate,
+        step=state["step"],
+        smallest=2 if finetuning.learning_batch_norms(job.network) else 1,
+    )
     restore_tensors(job.network, state["tensors"])
     learner = _learner(job, phase, history)
     learner.load(state["learner"])
-    job.plans.append(PlanRecord(plan=halved, phase=phase.kind, candidate=phase.candidate, step=learner.step))
-    job.journal.plan_changed(
-        event_pb2.PlanChanged(reason="out of memory", phase=phase.kind, step=learner.step), halved.to_json()
-    )
     return learner
 
 
