@@ -118,3 +118,12 @@ def test_augmented_views_are_cached_and_take_turns(fine_tune: Callable[..., RunD
     shapes = [np.load(path / "features.npy").shape for path in (run.path / "caches").glob("features-*")]
     assert sorted(shape[:2] for shape in shapes) == [(1, 20), (2, 60)]
     assert manifest(run)["recipe"]["execution"]["featureViews"] == 2
+
+
+def test_the_head_of_a_network_that_is_cut_is_new_even_where_it_would_fit(
+    fine_tune: Callable[..., RunDirectory],
+) -> None:
+    loaded = manifest(fine_tune("HEAD", epochs=1, retainBlocks=4))["weights"]
+
+    # All four blocks stay, so that the head's shape is the same.
+    assert loaded["tensors_replaced"] == ["classifier.weight", "classifier.bias"]
