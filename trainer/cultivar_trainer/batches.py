@@ -144,12 +144,26 @@ class CachedFeatures:
 
 
 def plain_pixels(
-    store: PixelStore, labels: list[int], device: torch.device, memory_format: torch.memory_format
+    store: PixelStore,
+    labels: list[int],
+    device: torch.device,
+    memory_format: torch.memory_format,
+    memory_limit_bytes: int = 0,
 ) -> PlainPixels:
-    """Put a store on the device where it fits in a quarter of the free memory; else batches travel one by one."""
+    """Put a store on the device where it fits in a quarter of the memory there; else batches travel one by one.
+
+    Args:
+        store: the images.
+        labels: of each image.
+        device: on which the network learns.
+        memory_format: of the inputs.
+        memory_limit_bytes: what the job may use of the device; 0: what is free.
+    """
     images = torch.from_numpy(store.images)
-    if device.type == "cuda" and store.images.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-        images = images.to(device)
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        if store.images.nbytes <= RESIDENT_SHARE * min(free, memory_limit_bytes or free):
+            images = images.to(device)
     return PlainPixels(
         images=images,
         labels=torch.tensor(labels, dtype=torch.int64, device=device),
