@@ -37,7 +37,7 @@ def fit(job: Job, phase: Phase, history: History) -> None:
         except torch.OutOfMemoryError:
             pass  # recovered from outside: the exception holds the frames that hold the tensors
         del learner
-        _make_room(job)
+        make_room(job)
         learner = _recover(job, phase, history)
 
 
@@ -121,7 +121,7 @@ def _save(job: Job, phase: Phase, learner: Learner) -> None:
     )
 
 
-def _make_room(job: Job) -> None:
+def make_room(job: Job) -> None:
     """Let go of what the failed epoch left on the device."""
     job.network.zero_grad(set_to_none=True)
     job.network.auxiliary_logits = ()

@@ -28,6 +28,7 @@ from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.candidates import candidates, search
+from cultivar_trainer.loop.fit import make_room
 from cultivar_trainer.loop.head_search import search_heads
 from cultivar_trainer.loop.history import Histories, History
 from cultivar_trainer.loop.job import HEAD_WARMUP, TRAINING, Job, Phase
@@ -151,7 +152,13 @@ def _prepare(
     device = torch.device(plan.device)
     layout = execution.layout_of(plan)
     train, validation = (
-        batches.plain_pixels(stores[split], [one.label for one in selection.splits[split]], device, layout)
+        batches.plain_pixels(
+            stores[split],
+            [one.label for one in selection.splits[split]],
+            device,
+            layout,
+            recipe.execution.memory_limit_bytes,
+        )
         for split in ("train", "val")
     )
     augmented = None
@@ -256,7 +263,13 @@ def _train(job: Job, prepared: _Prepared, caches: Caches) -> Histories:
     if recipe.mode != pb.FINE_TUNING_MODE_GRADUAL:
         job.journal.phase(state_pb2.TRAINING_PHASE_TRAINING)
         if several and on_features:
-            return search_heads(job, _phase(job, TRAINING, History(), data, number=0))
+            try:
+                return search_heads(job, _phase(job, TRAINING, History(), data, number=0))
+            except torch.OutOfMemoryError:
+                pass  # goes on outside: the exception holds the frames that hold the tensors
+            make_room(job)
+            job.plans.clear()
+            job.journal.warning("memory does not suffice for all candidates at once: they train one after the other")
         return search(job, lambda history, number: iter([_phase(job, TRAINING, history, data, number)]))
 
     finetuning.freeze(job.network, recipe, head_only=True)
