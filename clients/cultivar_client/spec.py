@@ -185,7 +185,7 @@ def _to_number(value: object, kind: type[int] | type[float], what: str) -> int |
         raise ValueError(f"{value!r} is no {what}")
     try:
         return kind(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{value!r} is no {what}") from None
 
 

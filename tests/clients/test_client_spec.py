@@ -136,3 +136,8 @@ def test_enum_values_are_written_in_lower_case_with_hyphens():
 
     assert enum_labels(modes) == ["scratch", "full", "head", "last-blocks", "gradual"]
     assert enum_label(modes, 99) == "99"
+
+
+def test_a_number_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"optimizer\.learning_rate: .* is no number"):
+        spec_from_mapping({"optimizer": {"learning_rate": 10**400}})

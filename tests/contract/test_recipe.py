@@ -347,6 +347,30 @@ def test_weights_of_a_model_version_refuse_another_shape() -> None:
     assert [one.field for one in resolve_with(other, facts).violations] == ["weights"]
 
 
+def test_weights_of_a_model_version_bring_its_batch_norm_unless_the_job_chooses_another() -> None:
+    facts = Facts(dataset=FLOWERS, source=source(network={"batchNormEpsilon": 0.001}))
+
+    def epsilon(**network: float) -> float:
+        request = spec(weights="base", mode="FINE_TUNING_MODE_HEAD", network=network)
+        resolution = resolve_with(request, facts)
+        assert not resolution.violations
+        return resolution.recipe.network.batch_norm_epsilon
+
+    assert epsilon() == 0.001
+    assert epsilon(batchNormEpsilon=0.01) == 0.01
+
+
+def test_weights_of_a_network_without_pooling_fit_one_input_size() -> None:
+    facts = Facts(dataset=FLOWERS, source=source(architecture="mlp", input={"size": 28}))
+
+    def refused(size: int) -> list[str]:
+        request = spec(architecture="mlp", weights="base", mode="FINE_TUNING_MODE_FULL", input={"size": size})
+        return [one.field for one in resolve_with(request, facts).violations]
+
+    assert refused(28) == []
+    assert refused(32) == ["input.size"]
+
+
 def test_a_batch_of_all_images_is_resolved_to_their_number() -> None:
     assert resolve(spec(batchSize=0), FLOWERS, set()).recipe.batch_size == 120
     limits = {"maxTrainImagesPerClass": 35, "maxTrainImages": 90}
@@ -370,10 +394,12 @@ def test_sgd_without_momentum_is_plain_sgd() -> None:
 
 
 def test_a_field_that_has_no_meaning_here_is_warned_of() -> None:
+    resolution = resolve(spec(optimizer={"momentum": 0.5}), FLOWERS, set())
+
     assert (
-        "optimizer.momentum has no meaning here: it needs optimizer.kind sgd, rmsprop or muon."
-        in resolve(spec(optimizer={"momentum": 0.5}), FLOWERS, set()).warnings
+        "optimizer.momentum has no meaning here: it needs optimizer.kind sgd, rmsprop or muon." in resolution.warnings
     )
+    assert not resolution.recipe.optimizer.HasField("momentum")
 
 
 def test_a_data_set_without_validation_images_is_refused() -> None:

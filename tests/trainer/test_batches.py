@@ -93,3 +93,19 @@ def aspect(flowers: Path, tmp_path: Path) -> Iterator[Any]:
     with DatasetVersion(flowers) as version, Journal(tmp_path / "events.jsonl") as journal:
         samples = by_split(version.samples)["val"]
         yield aspect_store(version, samples, SPEC, Caches(tmp_path / "caches", 1 << 30), journal)
+
+
+@pytest.mark.parametrize(("limit", "resident"), [(0, True), (1 << 20, True), (1 << 14, False)])
+def test_pixels_live_on_a_gpu_only_where_they_take_a_quarter_of_what_the_job_may_use(
+    plain: PlainPixels, monkeypatch: pytest.MonkeyPatch, limit: int, resident: bool
+) -> None:
+    moved = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1 << 30, 1 << 30))
+    monkeypatch.setattr(torch, "tensor", lambda values, **_: values)  # labels go wherever the device is
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or self)
+
+    plain_pixels(
+        PixelStore(plain.images.numpy(), "key"), [0] * 20, torch.device("cuda:0"), torch.contiguous_format, limit
+    )
+
+    assert bool(moved) == resident

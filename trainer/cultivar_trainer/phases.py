@@ -30,7 +30,13 @@ def train(job: Job, prepared: Prepared, caches: Caches) -> Histories:
     if recipe.mode != pb.FINE_TUNING_MODE_GRADUAL:
         job.journal.phase(state_pb2.TRAINING_PHASE_TRAINING)
         if several and on_features:
-            return search_heads(job, _phase(job, TRAINING, History(), data, number=0))
+            try:
+                return search_heads(job, _phase(job, TRAINING, History(), data, number=0))
+            except torch.OutOfMemoryError:
+                pass  # goes on outside: the exception holds the frames that hold the tensors
+            make_room(job)
+            job.plans.clear()
+            job.journal.warning("memory does not suffice for all candidates at once: they train one after the other")
         return search(job, lambda history, number: iter([_phase(job, TRAINING, history, data, number)]))
 
     finetuning.freeze(job.network, recipe, head_only=True)

@@ -142,8 +142,10 @@ def _build(
         mean=preprocessing.mean,
         std=preprocessing.std,
         weights=file,
-        # A head that knows the same classes goes on learning; any other is new.
-        keep_head=source is not None and source.class_ids == class_ids,
+        # A head that knows the same classes goes on learning; any other is new, as is that of a network cut here.
+        keep_head=source is not None
+        and source.class_ids == class_ids
+        and recipe.retain_blocks == int(source.manifest["recipe"].get("retainBlocks", 0)),
     )
     built.network.to(torch.device(plan.device), memory_format=execution.layout_of(plan))  # type: ignore[call-overload]
     finetuning.freeze(built.network, recipe)

@@ -1,6 +1,7 @@
 """A short timed trial of memory formats and product types, for jobs that ask for a measured plan."""
 
 import copy
+import gc
 import math
 import time
 from collections.abc import Iterator
@@ -26,22 +27,35 @@ def measured(plan: Plan, network: Network, images: Tensor) -> tuple[Plan, str]:
         network: is not changed.
         images: one pass's inputs (N, C, S, S), on the plan's device.
     """
-    speeds = {plan: _images_per_second(plan, network, images)}
-    for other in _others(plan):
-        speeds[other] = _images_per_second(other, network, images)
+    speeds = {plan: _speed(plan, network, images)}
+    for other in _others(plan, backbone_learns=any(one.requires_grad for one in network.backbone.parameters())):
+        speeds[other] = _speed(other, network, images)
     fastest = max(speeds, key=lambda one: speeds[one])
     chosen = fastest if speeds[fastest] > 1.05 * speeds[plan] else plan
     figures = ", ".join(f"{one.autocast} {one.memory_format} {speed:.0f} images/s" for one, speed in speeds.items())
     return chosen, figures
 
 
-def _others(plan: Plan) -> Iterator[Plan]:
-    types = dict.fromkeys(("float32", short_type(torch.device(plan.device))))
+def _others(plan: Plan, *, backbone_learns: bool) -> Iterator[Plan]:
+    """Yield what else may be tried; the features of a frozen backbone, which may be cached, stay as they are."""
+    types = dict.fromkeys(("float32", short_type(torch.device(plan.device))) if backbone_learns else (plan.autocast,))
     for memory_format in ("channels_last", "contiguous"):
         for autocast in types:
             other = replace(plan, memory_format=memory_format, autocast=autocast)
             if other != plan:
                 yield other
+
+
+def _speed(plan: Plan, network: Network, images: Tensor) -> float:
+    """Return images per second; 0 where memory does not suffice, which training recovers from by itself."""
+    try:
+        return _images_per_second(plan, network, images)
+    except torch.OutOfMemoryError:
+        pass  # gone on outside: the exception holds the frames that hold the tensors
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return 0.0
 
 
 def _images_per_second(plan: Plan, network: Network, images: Tensor) -> float:

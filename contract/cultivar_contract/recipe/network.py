@@ -16,6 +16,8 @@ _SHAPE = ("network.", "retain_blocks", "input.channels")
 """Fields that weights fix."""
 _FREE = ("network.head_", "network.dropout", "network.batch_norm_", "network.zero_init_residual")
 """Those among them that a job may choose anew."""
+_KEPT = ("network.batch_norm_",)
+"""Those of these that stay unless it does: a frozen BatchNorm shall answer as it did."""
 
 
 def inherit(resolution: Resolution, source: SourceFacts | None) -> None:
@@ -32,17 +34,23 @@ def inherit(resolution: Resolution, source: SourceFacts | None) -> None:
         )
         return
     for row in FIELDS:
-        if not row.path.startswith(_SHAPE) or row.path.startswith(_FREE) or not row.is_set(source.recipe):
+        free = row.path.startswith(_FREE)
+        kept = not free or row.path.startswith(_KEPT)
+        if not row.path.startswith(_SHAPE) or not kept or not row.is_set(source.recipe):
             continue
         theirs = row.get(source.recipe)
         if row.path == "retain_blocks" and theirs == 0:
             continue  # a whole network can be cut
         if not row.is_set(recipe):
             row.set(recipe, theirs)
-        elif row.get(recipe) != theirs:
+        elif not free and row.get(recipe) != theirs:
             resolution.violate(row.path, f"does not fit {source.name}, which has {_shown(theirs)}: leave it out")
+    size = source.recipe.input.size
     if not recipe.input.HasField("size"):
-        recipe.input.size = source.recipe.input.size
+        recipe.input.size = size
+    elif recipe.input.size != size and "hidden_sizes" in ARCHITECTURES[recipe.architecture].family.configurable:
+        # No pooling to one size comes before their fully connected layers.
+        resolution.violate("input.size", f"does not fit {source.name}, which has {size}: leave it out")
 
 
 def check(resolution: Resolution, architecture: Architecture) -> None:

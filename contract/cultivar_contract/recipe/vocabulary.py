@@ -38,7 +38,7 @@ def architecture(resolution: Resolution) -> Architecture | None:
 
 
 def fill_defaults(resolution: Resolution, network: Architecture) -> None:
-    """Give every unset field that has a meaning its default; refuse or warn of a set one that has none."""
+    """Give every unset field that has a meaning its default; refuse, or warn of and leave out, a set one without."""
     recipe = resolution.recipe
     for row in FIELDS:
         if not row.has_meaning(recipe, network):
@@ -46,6 +46,7 @@ def fill_defaults(resolution: Resolution, network: Architecture) -> None:
                 resolution.violate(row.path, f"has no meaning here: it needs {row.needs_help}: leave it out")
             elif row.is_set(recipe) and row.built:
                 resolution.warnings.append(f"{row.path} has no meaning here: it needs {row.needs_help}.")
+                row.clear(recipe)  # the trainer could read it all the same
         elif row.default is not None and row.built and not row.is_set(recipe):
             row.set(recipe, row.default(recipe, network) if callable(row.default) else row.default)
 

@@ -99,6 +99,10 @@ class SpecField:
         else:
             setattr(self._parent(spec), self.descriptor.name, value)
 
+    def clear(self, spec: Spec) -> None:
+        """Leave this field out."""
+        self._parent(spec).ClearField(self.descriptor.name)
+
     def has_meaning(self, spec: Spec, architecture: Architecture) -> bool:
         """Tell whether the field has a meaning beside those above it in the table, which are resolved."""
         return self.needs is None or self.needs(spec, architecture)

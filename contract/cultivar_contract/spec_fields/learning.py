@@ -150,7 +150,7 @@ OPTIMIZER = (
         needs_help="optimizer.kind adam, adamw, adagrad or rmsprop",
         default=lambda spec, _: 1e-10 if spec.optimizer.kind == pb.OPTIMIZER_KIND_ADAGRAD else 1e-8,
         default_help="adam, adamw and rmsprop 1e-8, adagrad 1e-10",
-        above=0,
+        minimum=1e-30,  # float32 holds it
         maximum=1,
     ),
     SpecField(
@@ -354,7 +354,9 @@ LOSS = (
         help="Whether classes weigh inversely to their number of training images.",
         default=False,
     ),
-    SpecField(path="loss.class_weights", help="Weights of classes by class id; others weigh 1.", above=0, maximum=1e6),
+    SpecField(
+        path="loss.class_weights", help="Weights of classes by class id; others weigh 1.", minimum=1e-6, maximum=1e6
+    ),
 )
 
 SELECTION = (

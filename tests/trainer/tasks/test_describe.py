@@ -137,3 +137,10 @@ def test_a_frozen_backbone_keeps_no_activations() -> None:
     assert head.activation_bytes < blocks.activation_bytes < 0.1 * whole.activation_bytes
     assert head.gradient_bytes == 4 * (512 * 1000 + 1000)
     assert head.inference_bytes == whole.inference_bytes
+
+
+def test_names_for_patterns_leave_out_the_heads_that_patterns_can_not_train() -> None:
+    names = ask("googlenet").parameter_names
+
+    assert "inception5b.branch4.1.conv.weight" in names
+    assert not any(name.startswith("aux") for name in names)

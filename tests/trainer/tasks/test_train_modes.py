@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from google.protobuf import json_format
 
 from cultivar.v1 import state_pb2
@@ -15,6 +16,7 @@ from cultivar_contract import recipe, tasks
 from cultivar_contract.run_directory import RunDirectory, read_events
 from cultivar_trainer.datasets import procedural_flowers
 from cultivar_trainer.journal import Journal
+from cultivar_trainer.loop import head_search
 from cultivar_trainer.tasks import train
 
 PARENT = "models/parent/versions/1"
@@ -118,3 +120,26 @@ def test_augmented_views_are_cached_and_take_turns(fine_tune: Callable[..., RunD
     shapes = [np.load(path / "features.npy").shape for path in (run.path / "caches").glob("features-*")]
     assert sorted(shape[:2] for shape in shapes) == [(1, 20), (2, 60)]
     assert manifest(run)["recipe"]["execution"]["featureViews"] == 2
+
+
+def test_the_head_of_a_network_that_is_cut_is_new_even_where_it_would_fit(
+    fine_tune: Callable[..., RunDirectory],
+) -> None:
+    loaded = manifest(fine_tune("HEAD", epochs=1, retainBlocks=4))["weights"]
+
+    # All four blocks stay, so that the head's shape is the same.
+    assert loaded["tensors_replaced"] == ["classifier.weight", "classifier.bias"]
+
+
+def test_heads_that_memory_does_not_hold_at_once_train_one_after_the_other(
+    fine_tune: Callable[..., RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacks_memory(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(head_search.HeadStack, "backward", lacks_memory)
+
+    run = fine_tune("HEAD", epochs=1, optimizer={"learningRates": [1e-4, 1e-2]})
+
+    assert len(json.loads((run.path / "history.json").read_text())["candidates"]) == 2
+    assert [one["candidate"] for one in manifest(run)["plans"]] == [1, 2]

@@ -12,7 +12,7 @@ from cultivar.v1 import event_pb2
 from cultivar_trainer import evaluation, finetuning
 from cultivar_trainer.checkpoint import copy_tensors, restore_tensors
 from cultivar_trainer.loop.history import Epoch, History
-from cultivar_trainer.loop.job import Job, Phase
+from cultivar_trainer.loop.job import TRAINING, Job, Phase
 from cultivar_trainer.loop.learner import Learner
 from cultivar_trainer.loop.memory import make_room, use_smaller_passes
 from cultivar_trainer.loop.updates import epoch_batches, not_finite, one_epoch
@@ -103,7 +103,7 @@ def _epoch(job: Job, phase: Phase, learner: Learner) -> None:
     seconds = sum(one.train_seconds + one.val_seconds for one in learner.history.epochs)
     eta = seconds / figures.epoch * (job.recipe.epochs - figures.epoch)
     job.journal.epoch_finished(epoch_event(figures, job=job, best=best, candidate=phase.candidate, eta_seconds=eta))
-    if learner.stopped and learner.epoch < phase.epochs:
+    if learner.stopped and learner.epoch < phase.epochs and phase.kind == TRAINING:  # else the job goes on
         job.journal.early_stopped(event_pb2.EarlyStopped(epoch=figures.epoch, best_epoch=learner.history.best_epoch))
 
 

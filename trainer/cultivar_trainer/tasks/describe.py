@@ -62,7 +62,8 @@ def describe(asked: tasks.DescribeRequest) -> architecture_pb2.ArchitectureDescr
         mode=recipe.mode,
         blocks=_blocks(network),
         memory=_memory(network, layers, saved_bytes // _PASS, asked.batch_size),
-        parameter_names=list(network.original_parameters()),
+        # Where patterns name what learns, there are no auxiliary heads.
+        parameter_names=[name for name in network.original_parameters() if not network.in_auxiliary_head(name)],
     )
 
 
