@@ -291,6 +291,15 @@ PRETRAINED = {"weights": "IMAGENET1K_V1", "mode": "FINE_TUNING_MODE_FULL"}
             "gradual.head_epochs",
         ),
         ({**PRETRAINED, "mode": "FINE_TUNING_MODE_HEAD", "execution": {"featureViews": 3}}, "execution.feature_views"),
+        (
+            {
+                **PRETRAINED,
+                "mode": "FINE_TUNING_MODE_HEAD",
+                "network": {"headHiddenSizes": [16384, 16384]},
+                "optimizer": {"learningRates": [0.1, 0.2]},
+            },
+            "optimizer.learning_rates",
+        ),
     ],
 )
 def test_what_pretrained_weights_rule_out_is_refused_at_its_field(changes: dict[str, Any], field: str) -> None:

@@ -1,6 +1,7 @@
 """Checks of optimiser, schedule, selection and execution."""
 
 import re
+from itertools import pairwise
 
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.recipe.facts import Resolution
@@ -8,6 +9,8 @@ from cultivar_contract.spec_fields.learning import schedule_epochs
 
 DEVICE = re.compile(r"auto|cpu|cuda:(0|[1-9][0-9]?)")
 MAX_CANDIDATES = 256
+MAX_HEAD_PARAMETERS = 500_000_000
+"""Of all heads of a search together: a bound on what one request can make a host allocate."""
 MIN_MEMORY_BYTES = 256 << 20
 """Less holds no network with its gradients."""
 
@@ -61,6 +64,13 @@ def _check_optimizer(resolution: Resolution) -> None:
         resolution.violate(
             "optimizer.learning_rates",
             f"{candidates} pairs of learning rate and weight decay are too many: use at most {MAX_CANDIDATES}",
+        )
+    hidden = sum(before * after for before, after in pairwise(recipe.network.head_hidden_sizes))
+    if recipe.mode == pb.FINE_TUNING_MODE_HEAD and candidates > 1 and candidates * hidden > MAX_HEAD_PARAMETERS:
+        resolution.violate(
+            "optimizer.learning_rates",
+            f"{candidates} heads of {hidden} parameters between their hidden layers, trained at once, are more than "
+            f"{MAX_HEAD_PARAMETERS}: use fewer pairs or smaller network.head_hidden_sizes",
         )
     for name in ("learning_rates", "weight_decays"):
         values = list(getattr(optimizer, name))

@@ -88,7 +88,9 @@ def check_weights(resolution: Resolution, architecture: Architecture, facts: Fac
         elif recipe.weights not in facts.weight_files:
             resolution.violate("weights", f"{recipe.weights!r} is unknown: {remedy}")
     if facts.source is None and recipe.weights and recipe.input.channels == 1:
-        resolution.violate("input.channels", f"1 does not fit {recipe.weights!r}, which has 3: leave it out")
+        resolution.violate(
+            "input.channels", f"1 is for mode scratch and models trained so, not for {recipe.weights!r}: leave it out"
+        )
 
 
 def check_built(resolution: Resolution, facts: NetworkFacts | None) -> None:
