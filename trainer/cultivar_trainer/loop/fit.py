@@ -127,14 +127,15 @@ def _recover(job: Job, phase: Phase, history: History) -> Learner:
     Raises:
         TaskFailed: OUT_OF_MEMORY where nothing is left to halve.
     """
-    state = job.checkpoints.load()
+    state, batch_norms = job.checkpoints.load(), finetuning.learning_batch_norms(job.network)
     use_smaller_passes(
-        job,
-        phase=phase.kind,
-        candidate=phase.candidate,
-        step=state["step"],
-        smallest=2 if finetuning.learning_batch_norms(job.network) else 1,
+        job, phase=phase.kind, candidate=phase.candidate, step=state["step"], smallest=2 if batch_norms else 1
     )
+    if batch_norms:
+        job.journal.warning(
+            f"BatchNorm layers that learn take their statistics from {job.plan.micro_batch} images at a time from here "
+            f"on, not {job.recipe.batch_size}: all else is as it would have been"
+        )
     restore_tensors(job.network, state["tensors"])
     learner = _learner(job, phase, history)
     learner.load(state["learner"])
