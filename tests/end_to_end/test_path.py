@@ -117,6 +117,7 @@ def test_a_network_is_described_by_the_trainer(service: RunningService) -> None:
     assert [layer["name"] for layer in described["layers"] if layer.get("trainable")] == ["classifier.1"]
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_evaluated_as_its_package_states_and_anew_on_other_images(service: RunningService) -> None:
     own = json.loads(service.cultivar("evaluate --model flowers/versions/1 --dataset flowers/versions/1 --json"))
     stated = json.loads(service.cultivar("models show flowers/versions/1 --json"))["metrics"][1]

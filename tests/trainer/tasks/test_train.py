@@ -120,6 +120,7 @@ def test_the_weights_are_those_of_the_graph(trained: RunDirectory, resolved: Res
     assert np.abs(export.onnx_probabilities(session, pixels) - ours).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_head_mode_reports_the_weights_it_loaded_and_caching_features_changes_nothing(
     resolved: Resolved, run_trainer: RunTrainer, tmp_path: Path
 ) -> None:
