@@ -3,6 +3,7 @@
 No clock takes part, so two runs of one request on one kind of host have one plan.
 """
 
+import gc
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -138,6 +139,19 @@ def short_type(device: torch.device) -> str:
 def layout_of(chosen: Plan) -> torch.memory_format:
     """Return the memory format that a plan names."""
     return torch.channels_last if chosen.memory_format == "channels_last" else torch.contiguous_format
+
+
+def autocast(chosen: Plan) -> torch.autocast:
+    """Return the context in which forward passes of training run: their products have the plan's type."""
+    dtype = torch.float16 if chosen.autocast == "float16" else torch.bfloat16
+    return torch.autocast(torch.device(chosen.device).type, dtype, enabled=chosen.autocast != "float32")
+
+
+def free_memory() -> None:
+    """Give back what a step that lacked memory has left; the caller holds none of its tensors any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _cores() -> int:

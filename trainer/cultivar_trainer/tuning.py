@@ -1,7 +1,6 @@
 """A short timed trial of memory formats and product types, for jobs that ask for a measured plan."""
 
 import copy
-import gc
 import math
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cultivar_trainer.execution import Plan, layout_of, short_type
+from cultivar_trainer.execution import Plan, autocast, free_memory, layout_of, short_type
 from cultivar_trainer.networks.network import Network
 
 _WARM_UPS = 2
@@ -52,9 +51,7 @@ def _speed(plan: Plan, network: Network, images: Tensor) -> float:
         return _images_per_second(plan, network, images)
     except torch.OutOfMemoryError:
         pass  # gone on outside: the exception holds the frames that hold the tensors
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
     return 0.0
 
 
@@ -63,14 +60,13 @@ def _images_per_second(plan: Plan, network: Network, images: Tensor) -> float:
     device = torch.device(plan.device)
     trial = copy.deepcopy(network).to(memory_format=layout_of(plan))
     inputs = images.contiguous(memory_format=layout_of(plan))
-    dtype = torch.float16 if plan.autocast == "float16" else torch.bfloat16
     best = math.inf
     trial.train()
     for number in range(_WARM_UPS + _TRIALS):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         started = time.perf_counter()
-        with torch.autocast(device.type, dtype, enabled=plan.autocast != "float32"):
+        with autocast(plan):
             loss = trial(inputs).float().square().mean()
         loss.backward()
         trial.zero_grad(set_to_none=True)

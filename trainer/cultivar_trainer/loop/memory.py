@@ -1,11 +1,8 @@
 """What is done about lack of GPU memory: smaller passes from then on, told and recorded."""
 
-import gc
-
-import torch
-
 from cultivar.v1 import event_pb2, state_pb2
 from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.execution import free_memory
 from cultivar_trainer.loop.job import Job, PlanRecord
 
 
@@ -13,9 +10,7 @@ def make_room(job: Job) -> None:
     """Let go of what a failed step left on the device; whoever calls holds none of its tensors any more."""
     job.network.zero_grad(set_to_none=True)
     job.network.auxiliary_logits = ()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
 
 
 def use_smaller_passes(

@@ -9,6 +9,7 @@ from torch import Tensor
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer.augmentation import mixing
 from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.execution import autocast
 from cultivar_trainer.loop.job import Job, Phase
 from cultivar_trainer.loop.learner import Learner
 from cultivar_trainer.losses import loss_terms, sample_weights
@@ -115,12 +116,10 @@ def _gradients(
     """Add up the gradients of one update; return its loss and how many images were right."""
     labels = phase.train.labels[indices.to(phase.train.labels.device)]
     total, passes = _passes(job, phase, indices, labels, epoch=epoch, step=step)
-    kind = torch.device(job.plan.device).type
-    dtype = torch.float16 if job.plan.autocast == "float16" else torch.bfloat16
     loss = torch.zeros((), device=labels.device)
     right = torch.zeros((), dtype=torch.int64, device=labels.device)
     for inputs, targets in passes:
-        with torch.autocast(kind, dtype, enabled=job.plan.autocast != "float32"):
+        with autocast(job.plan):
             logits = phase.forward(inputs).float()
         part = training_loss(logits, job.network.auxiliary_logits, targets, job.recipe.loss, job.class_weights, total)
         learner.backward(part)
