@@ -39,8 +39,8 @@ def _others(plan: Plan, *, backbone_learns: bool) -> Iterator[Plan]:
     """Yield what else may be tried; the features of a frozen backbone, which may be cached, stay as they are."""
     types = dict.fromkeys(("float32", short_type(torch.device(plan.device))) if backbone_learns else (plan.autocast,))
     for memory_format in ("channels_last", "contiguous"):
-        for autocast in types:
-            other = replace(plan, memory_format=memory_format, autocast=autocast)
+        for product_type in types:
+            other = replace(plan, memory_format=memory_format, autocast=product_type)
             if other != plan:
                 yield other
 

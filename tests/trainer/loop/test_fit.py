@@ -226,8 +226,8 @@ def test_the_loss_is_smoothed_cross_entropy_plus_weighted_auxiliary_ones() -> No
 
 
 def test_the_loop_minimises_what_the_recipe_asks_for(resolved: Resolved, tmp_path: Path) -> None:
-    def first_loss(name: str, auxiliary_weight: float = 0, **loss: Any) -> float:
-        recipe = resolved(epochs=1, batchSize=101, loss=loss)
+    def first_loss(name: str, auxiliary_weight: float = 0, mixup: float = 0, **loss: Any) -> float:
+        recipe = resolved(epochs=1, batchSize=101, loss=loss, augmentation={"mixup": mixup})
         network = network_for(recipe)
 
         def forward(inputs: torch.Tensor) -> torch.Tensor:
@@ -242,4 +242,5 @@ def test_the_loop_minimises_what_the_recipe_asks_for(resolved: Resolved, tmp_pat
     plain = first_loss("plain")
     assert first_loss("smoothed", labelSmoothing=0.9) != pytest.approx(plain, rel=1e-4)
     assert first_loss("hinge", kind="LOSS_KIND_MULTI_CLASS_HINGE") != pytest.approx(plain, rel=1e-4)
+    assert first_loss("mixed", mixup=1.0) != pytest.approx(plain, rel=1e-6)
     assert first_loss("with an auxiliary head", auxiliary_weight=0.5) == pytest.approx(1.5 * plain, rel=1e-5)

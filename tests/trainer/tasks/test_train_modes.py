@@ -100,6 +100,36 @@ def test_last_blocks_moves_them_and_the_head_alone(
     assert {name.rpartition(".")[0] for name in names} == {"hidden.1.linear", "classifier"}
 
 
+def test_learning_rates_shrink_from_block_to_block(
+    fine_tune: Callable[..., RunDirectory], trained: RunDirectory
+) -> None:
+    run = fine_tune("LAST_BLOCKS", epochs=1, lastBlocks=1, optimizer={"layerDecay": 1e-20})
+
+    assert {name.rpartition(".")[0] for name in moved(run, trained)} == {"classifier"}
+
+
+def test_class_weights_of_the_request_weigh_the_loss(fine_tune: Callable[..., RunDirectory]) -> None:
+    rare = min(species.id for species in procedural_flowers.SPECIES)
+    run = fine_tune("HEAD", epochs=3, loss={"classWeights": {rare: 1e6}}, optimizer={"learningRate": 0.5})
+
+    predictions = np.load(run.package / "predictions.npz")
+    assert (predictions["val_probabilities"].argmax(1) == 0).all()  # what weighs so much is always answered
+
+
+def test_gradual_goes_on_from_the_best_epoch_of_its_first_phase(fine_tune: Callable[..., RunDirectory]) -> None:
+    run = fine_tune(
+        "GRADUAL",
+        epochs=6,
+        gradual={"headEpochs": 5, "headLearningRate": 100.0},
+        optimizer={"learningRate": 1e-30, "weightDecay": 0},
+    )
+
+    selected, start = (torch.load(run.checkpoint / name, weights_only=True) for name in ("selected.pt", "previous.pt"))
+    assert selected["epoch"] < 5  # else this shows nothing
+    assert start["learner"]["epoch"] == 0
+    assert torch.equal(start["tensors"]["head.output.weight"], selected["tensors"]["head.output.weight"])
+
+
 def test_candidates_of_a_head_are_searched_at_once_and_the_manifest_names_the_selected(
     fine_tune: Callable[..., RunDirectory], trained: RunDirectory
 ) -> None:
