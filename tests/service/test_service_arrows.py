@@ -6,12 +6,13 @@ from pathlib import Path
 import cultivar_service
 
 ROOT = Path(cultivar_service.__file__).parent
-BASE = {"config", "errors"}
+BASE = {"config", "errors", "caller"}
 BELOW = BASE | {"catalog", "telemetry"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "config": set(),
+    "caller": set(),
     "telemetry": BASE,
     "catalog": BASE,
     "training": BELOW,

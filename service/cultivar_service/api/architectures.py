@@ -8,7 +8,7 @@ from cultivar_contract.recipe import Facts, resolve_network
 from cultivar_contract.spec_fields import FIELDS
 from cultivar_contract.tasks import DescribeRequest
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
+from cultivar_service.caller import Caller
 from cultivar_service.errors import InvalidRequest, NotBuilt, NotFound, required
 from cultivar_service.training.describe import Descriptions, request_for
 

@@ -11,8 +11,8 @@ from cultivar_contract import files, package
 from cultivar_contract.names import OutsideFolder, inside
 from cultivar_contract.package import DamagedPackage
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
 from cultivar_service.api.fields import check_not_negative
+from cultivar_service.caller import Caller
 from cultivar_service.catalog import jobs, models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import job_not_found, model_not_found, parse_job

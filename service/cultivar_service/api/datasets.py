@@ -11,8 +11,8 @@ from cultivar_contract import image_folder
 from cultivar_contract.image_folder import UnusableFolder
 from cultivar_contract.names import NAME_RULE, OutsideFolder, inside, is_name
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
 from cultivar_service.api.fields import check_request_id
+from cultivar_service.caller import Caller
 from cultivar_service.catalog import datasets
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest

@@ -12,8 +12,8 @@ from cultivar_contract import files, package
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.package import DamagedPackage
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
 from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
+from cultivar_service.caller import Caller
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.datasets import SPLIT_NAMES
 from cultivar_service.catalog.references import parse_version

@@ -3,7 +3,7 @@
 from google.protobuf.empty_pb2 import Empty
 
 from cultivar.v1 import model_pb2
-from cultivar_service.api.caller import Caller
+from cultivar_service.caller import Caller
 from cultivar_service.catalog import models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest

@@ -3,12 +3,13 @@
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cultivar.v1 import prediction_pb2
 from cultivar_contract.preprocessing import UnreadableImage
-from cultivar_service.api.caller import Caller
+from cultivar_service.caller import Caller
 from cultivar_service.errors import InvalidRequest
-from cultivar_service.serving.engine import LoadedVersion, Probabilities
+from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.predictor import Answer, Predictor
 from cultivar_service.serving.resolver import Resolver
 from cultivar_service.telemetry.metrics import Metrics
@@ -25,7 +26,7 @@ class PredictionApi:
         self._metrics = metrics
         self._max_images = max_images
 
-    async def predict(self, request: prediction_pb2.PredictRequest, _: Caller) -> prediction_pb2.PredictResponse:
+    async def predict(self, request: prediction_pb2.PredictRequest, caller: Caller) -> prediction_pb2.PredictResponse:
         """Classify images; one that can't be read gets an error of its own."""
         started = time.perf_counter()
         if not request.images:
@@ -36,7 +37,7 @@ class PredictionApi:
             )
         loaded = await self._resolver.load(request.model, "model")
         top_k = _top_k(request, loaded)
-        answers = await self._predictor.classify(loaded, request.images)
+        answers = await self._predictor.classify(loaded, request.images, caller)
         response = prediction_pb2.PredictResponse(
             model_version=loaded.name,
             results=[
@@ -81,15 +82,15 @@ def _result(
                     index=index,
                     class_id=loaded.class_ids[index],
                     display_name=loaded.class_names[index],
-                    probability=float(answer[index]),
+                    probability=float(answer.probabilities[index]),
                 )
-                for index in _most_probable(answer, top_k)
+                for index in _most_probable(answer.probabilities, top_k)
             ],
-            probabilities=answer.tolist() if all_probabilities else (),
+            probabilities=answer.probabilities.tolist() if all_probabilities else (),
         )
     )
 
 
-def _most_probable(probabilities: Probabilities, count: int) -> list[int]:
+def _most_probable(probabilities: NDArray[np.float32], count: int) -> list[int]:
     # Stable: of equal probabilities the first class wins, as in the trainer's evaluation.
     return [int(index) for index in np.argsort(-probabilities, kind="stable")[:count]]

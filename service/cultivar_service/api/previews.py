@@ -9,8 +9,8 @@ from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.recipe import Facts, resolve
 from cultivar_contract.tasks import PreviewRequest
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
 from cultivar_service.api.lookup import missing_dataset, ready_dataset
+from cultivar_service.caller import Caller
 from cultivar_service.catalog import datasets
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_dataset

@@ -14,11 +14,11 @@ from cultivar.v1 import training_spec_pb2 as spec_pb2
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.recipe import Facts, Resolution, SourceFacts, resolve
 from cultivar_contract.violations import Violation
-from cultivar_service.api.caller import Caller
 from cultivar_service.api.fields import check_not_negative, check_request_id
 from cultivar_service.api.log_tail import read_log
 from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
 from cultivar_service.api.weights import WeightSources
+from cultivar_service.caller import Caller
 from cultivar_service.catalog import datasets, jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -19,7 +19,14 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 16
 """Images that go through a network at a time."""
 
-Probabilities = NDArray[np.float32]
+
+class Outputs(NamedTuple):
+    """What a network says: of a batch (N, classes) each, of one image (classes,) each."""
+
+    logits: NDArray[np.float32]
+    """Before the softmax."""
+    probabilities: NDArray[np.float32]
+    """After it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -46,10 +53,14 @@ class LoadedVersion:
         """The version's full name."""
         return f"models/{self.model}/versions/{self.version}"
 
-    def probabilities(self, pixels: NDArray[np.uint8]) -> Probabilities:
-        """Classify a batch: (N, S, S, channels) to (N, classes). Blocks."""
-        (answer,) = self.session.run(["probabilities"], {"image": pixels})
-        return np.asarray(answer, dtype=np.float32)
+    @property
+    def provider(self) -> str:
+        """What computes, such as `CPUExecutionProvider`."""
+        return str(self.session.get_providers()[0])
+
+    def run(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """Classify a batch of pixels (N, S, S, channels). Blocks."""
+        return Outputs(*self.session.run(["logits", "probabilities"], {"image": pixels}))
 
 
 def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersion:
@@ -103,7 +114,7 @@ def _session(onnx: Path, threads: int) -> Any:
 
 def _warm_up(loaded: LoadedVersion) -> None:
     size, channels = loaded.preprocessing.size, loaded.preprocessing.channels
-    answer = _run(loaded, np.zeros((1, size, size, channels), np.uint8))
+    answer = _probabilities(loaded, np.zeros((1, size, size, channels), np.uint8))
     if answer.shape != (1, len(loaded.class_ids)):
         raise DamagedPackage(
             f"the graph answers {answer.shape[-1]} classes, the manifest names {len(loaded.class_ids)}"
@@ -122,7 +133,7 @@ def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.Golden
             if hashlib.sha256(pixels[-1].tobytes()).hexdigest() != image.pixels_sha256:
                 # Another build of a decoder may differ in a last bit; what counts is the answer, below.
                 logger.warning("%s: golden image %s has other pixels here", loaded.name, image.file)
-        answers = _run(loaded, np.stack(pixels))
+        answers = _probabilities(loaded, np.stack(pixels))
         for image, answer in zip(batch, answers, strict=True):
             expected = np.asarray(image.probabilities, dtype=np.float64)
             difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
@@ -133,8 +144,8 @@ def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.Golden
                 )
 
 
-def _run(loaded: LoadedVersion, pixels: NDArray[np.uint8]) -> Probabilities:
+def _probabilities(loaded: LoadedVersion, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     try:
-        return loaded.probabilities(pixels)
+        return loaded.run(pixels).probabilities
     except Exception as error:  # As at the session: no other base to catch.
         raise DamagedPackage(f"the graph does not run ({type(error).__name__})") from error

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from cultivar_contract import preprocessing
 from cultivar_contract.preprocessing import UnreadableImage
+from cultivar_service.caller import Caller
 from cultivar_service.config import Config, cores
 from cultivar_service.errors import QueueFull
-from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion, Probabilities
+from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion, Outputs
 from cultivar_service.telemetry.metrics import Metrics
 
-Answer = Probabilities | UnreadableImage
+Answer = Outputs | UnreadableImage
 """Of one image."""
 
 
@@ -37,11 +38,25 @@ class Predictor:
         self._decoders.shutdown(cancel_futures=True)
         self._runners.shutdown(cancel_futures=True)
 
-    async def classify(self, loaded: LoadedVersion, images: Sequence[bytes]) -> list[Answer]:
+    async def classify(
+        self,
+        loaded: LoadedVersion,
+        images: Sequence[bytes | NDArray[np.uint8]],
+        caller: Caller,
+        *,
+        patient: bool = False,
+    ) -> list[Answer]:
         """Answer every image, in order. Cancelled, it drops what has not begun.
 
+        Args:
+            loaded: the version that answers.
+            images: encoded images, or pixels (S, S, channels) that are preprocessed already.
+            caller: whose request it is; its deadline counts.
+            patient: wait for room where the queue is full (a stream, which is not read on meanwhile).
+
         Raises:
-            QueueFull: too many images are being classified.
+            QueueFull: as many images wait as may wait.
+            DeadlineExceeded: the answer would come after the caller's deadline.
         """
         answers: list[Answer] = []
         with self._admitted(len(images)):
@@ -49,7 +64,7 @@ class Predictor:
                 answers += await self._classify_batch(loaded, images[start : start + MAX_BATCH])
         return answers
 
-    async def _classify_batch(self, loaded: LoadedVersion, images: Sequence[bytes]) -> list[Answer]:
+    async def _classify_batch(self, loaded: LoadedVersion, images: Sequence[bytes | NDArray[np.uint8]]) -> list[Answer]:
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         decoded = await asyncio.gather(
@@ -60,7 +75,8 @@ class Predictor:
         pixels = [one for one in decoded if not isinstance(one, UnreadableImage)]
         if not pixels:
             return [one for one in decoded if isinstance(one, UnreadableImage)]
-        rows = iter(await loop.run_in_executor(self._runners, loaded.probabilities, np.stack(pixels)))
+        outputs = await loop.run_in_executor(self._runners, loaded.run, np.stack(pixels))
+        rows = map(Outputs, outputs.logits, outputs.probabilities)
         ended = time.perf_counter()
         self._metrics.prediction_stage_seconds.labels("inference").observe(ended - decoded_at)
         self._seconds_per_image += 0.1 * ((ended - started) / len(images) - self._seconds_per_image)
@@ -83,7 +99,9 @@ class Predictor:
             self._metrics.images_in_flight.set(self._in_flight)
 
 
-def _decode(image: bytes, loaded: LoadedVersion) -> NDArray[np.uint8] | UnreadableImage:
+def _decode(image: bytes | NDArray[np.uint8], loaded: LoadedVersion) -> NDArray[np.uint8] | UnreadableImage:
+    if isinstance(image, np.ndarray):
+        return image
     try:
         return preprocessing.load(image, loaded.preprocessing)
     except UnreadableImage as error:

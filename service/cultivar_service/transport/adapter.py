@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from cultivar_service.api.caller import Caller
+from cultivar_service.caller import Caller
 from cultivar_service.errors import CultivarError, Draining, InvalidRequest
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.transport.status import code_of, internal, message_of, metadata_of
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _DEADLINE_SLACK_S = 0.05
 """A client's own clock gives up a little before the deadline that it sent has passed here."""
+
+_FOREVER_S = 10 * 365 * 86400.0
+"""A client that sets no deadline seems to have one in some hundred years."""
 
 
 class _Call:
@@ -68,7 +71,7 @@ class Adapter:
             with self._counted(method.name, context) as call:
                 try:
                     self._check_open()
-                    response = await behaviour(_parse(method, data), Caller(request_id=call.request_id))
+                    response = await behaviour(_parse(method, data), _caller(call, context))
                     return bytes(response.SerializeToString())
                 except Exception as error:  # The transport's one mapper: what nobody foresaw becomes INTERNAL.
                     await _abort(context, call, method, error)
@@ -82,7 +85,7 @@ class Adapter:
                 try:
                     self._check_open()
                     request = _parse(method, data)
-                    async for response in self._until_drained(behaviour(request, Caller(request_id=call.request_id))):
+                    async for response in self._until_drained(behaviour(request, _caller(call, context))):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
                     await _abort(context, call, method, error)
@@ -146,6 +149,15 @@ async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: MethodD
         message, metadata = internal(call.request_id)
     call.code = code.name
     await context.abort(code, message, metadata)
+
+
+def _caller(call: _Call, context: grpc.aio.ServicerContext) -> Caller:
+    remaining_s = context.time_remaining()
+    return Caller(
+        request_id=call.request_id,
+        client=context.peer(),
+        deadline=time.monotonic() + remaining_s if remaining_s is not None and remaining_s < _FOREVER_S else None,
+    )
 
 
 def _parse(method: MethodDescriptor, data: bytes) -> Any:
