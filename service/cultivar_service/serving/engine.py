@@ -86,7 +86,7 @@ def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersi
         raise DamagedPackage(
             f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})"
         ) from error
-    if loaded.preprocessing.version > preprocessing.VERSION:
+    if loaded.preprocessing.version > preprocessing.NEWEST_VERSION:
         raise DamagedPackage(f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade")
     _warm_up(loaded)
     _replay(loaded, opened, golden)
