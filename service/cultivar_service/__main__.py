@@ -54,6 +54,9 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         datasets_root=Path(setting("datasets_root", str(data_dir / "sources"))).absolute(),
         grpc_address=Address.parse(setting("grpc_address", "127.0.0.1:50051")),
         metrics_address=Address.parse(setting("metrics_address", "127.0.0.1:9464")),
+        device=setting("device", "auto"),
+        max_queued_images=_number("max_queued_images", setting("max_queued_images", "64")),
+        inference_threads=_number("inference_threads", setting("inference_threads", "1")),
         insecure=_boolean(setting("insecure", "false")),
     )
 
@@ -91,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--datasets-root", metavar="DIR", help="folders that data sets are imported from (default: DATA_DIR/sources)"
     )
+    parser.add_argument("--device", metavar="DEVICE", help="predictions: auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--max-queued-images", metavar="N", help="images that may wait for a model version (default: 64)"
+    )
+    parser.add_argument("--inference-threads", metavar="N", help="threads that compute one batch on a CPU (default: 1)")
     parser.add_argument(
         "--insecure",
         action="store_const",
@@ -98,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         help="let gRPC listen, without TLS and tokens, where other machines can connect",
     )
     return parser
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"CULTIVAR_{name.upper()} {text!r}: use a whole number") from None
 
 
 def _boolean(text: str) -> bool:

@@ -88,12 +88,14 @@ class Config:
     """Largest gRPC message that is received."""
     max_images_per_request: int = 256
     """Images in one Predict."""
-    max_images_in_flight: int = 512
-    """Images of all requests together that may wait or run; more are refused."""
+    max_queued_images: int = 64
+    """Images that may wait for a model version; more are refused."""
     max_extra_versions: int = 4
     """Loaded model versions beside the live ones."""
-    inference_threads: int = field(default_factory=cores)
-    """Threads that one ONNX Runtime session computes with."""
+    device: str = "auto"
+    """What computes predictions: `auto` (a GPU where one works), `cpu` or `cuda`."""
+    inference_threads: int = 1
+    """Threads that compute one batch on a CPU; every core computes batches of its own."""
     cache_budget_bytes: int = 20 << 30
     """Size that trainers' derived stores and features may take together."""
     min_free_bytes: int = 500 << 20
@@ -106,9 +108,17 @@ class Config:
                 f"gRPC address {self.grpc_address} can be reached from other machines, without TLS or tokens: "
                 "use 127.0.0.1, or set CULTIVAR_INSECURE=true if the network is trusted"
             )
-        for name in ("max_running_jobs", "max_running_imports", "max_message_bytes", "inference_threads"):
+        for name in (
+            "max_running_jobs",
+            "max_running_imports",
+            "max_message_bytes",
+            "max_queued_images",
+            "inference_threads",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
 
     @property
     def catalog(self) -> Path:

@@ -64,7 +64,7 @@ class Service:
         self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
         self.publisher = publisher = Publisher(config, catalog, storage, registry, metrics)
         resolver = Resolver(catalog, registry, publisher)
-        self._predictor = Predictor(config, metrics)
+        self._predictor = Predictor(config, metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
@@ -89,7 +89,7 @@ class Service:
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
                 prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
-                    PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),
+                    PredictionApi(resolver, self._predictor, metrics.predictions, config.max_images_per_request),
                 ),
             },
             metrics,

@@ -10,9 +10,10 @@ from cultivar_contract.preprocessing import UnreadableImage
 from cultivar_service.caller import Caller
 from cultivar_service.errors import InvalidRequest
 from cultivar_service.serving.engine import LoadedVersion
-from cultivar_service.serving.predictor import Answer, Predictor
+from cultivar_service.serving.lanes import Answer
+from cultivar_service.serving.predictor import Predictor
 from cultivar_service.serving.resolver import Resolver
-from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.telemetry.metrics import PredictionMetrics
 
 _DEFAULT_TOP_K = 5
 
@@ -20,7 +21,7 @@ _DEFAULT_TOP_K = 5
 class PredictionApi:
     """Answers PredictionService."""
 
-    def __init__(self, resolver: Resolver, predictor: Predictor, metrics: Metrics, max_images: int) -> None:
+    def __init__(self, resolver: Resolver, predictor: Predictor, metrics: PredictionMetrics, max_images: int) -> None:
         self._resolver = resolver
         self._predictor = predictor
         self._metrics = metrics
@@ -50,9 +51,10 @@ class PredictionApi:
 
     def _count(self, model: str, answers: list[Answer], seconds: float) -> None:
         unreadable = sum(isinstance(answer, UnreadableImage) for answer in answers)
-        self._metrics.prediction_images.labels(model, "classified").inc(len(answers) - unreadable)
-        self._metrics.prediction_images.labels(model, "unreadable").inc(unreadable)
-        self._metrics.prediction_seconds.labels(model).observe(seconds)
+        metrics = self._metrics.of(model)
+        metrics.count_images("classified", len(answers) - unreadable)
+        metrics.count_images("unreadable", unreadable)
+        metrics.whole_s.observe(seconds)
 
 
 def _top_k(request: prediction_pb2.PredictRequest, loaded: LoadedVersion) -> int:

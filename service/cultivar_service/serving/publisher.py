@@ -195,7 +195,7 @@ class Publisher:
         async with self._moving:
             await self._catalog.write(forget)
             await self._registry.forget(model)
-        self._metrics.forget_model(model)
+        self._metrics.predictions.forget(model)
         await asyncio.to_thread(self._storage.discard, self._config.models / model)
         logger.info("models/%s: deleted", model)
 

@@ -84,7 +84,12 @@ class Registry:
         """
         folder = self._config.models / model / str(version)
         loaded = await asyncio.to_thread(
-            engine.load, folder, model=model, version=version, threads=self._config.inference_threads
+            engine.load,
+            folder,
+            model=model,
+            version=version,
+            device=self._config.device,
+            threads=self._config.inference_threads,
         )
         self._in_memory.add(loaded)
         return loaded
