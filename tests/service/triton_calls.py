@@ -1,6 +1,6 @@
 """Calls a service with tritonclient, in a process and environment of its own, and prints what came back as JSON.
 
-Usage: triton_calls.py ADDRESS FOLDER. The folder holds `pixels.npy` (N, S, S, C) and the same images as `0.jpg`, `1.jpg` ...
+Usage: triton_calls.py ADDRESS FOLDER. The folder holds `pixels.npy` (N, S, S, C) and the same images as `0.jpg` ...
 """
 
 import asyncio

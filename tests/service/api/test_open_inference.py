@@ -214,6 +214,8 @@ async def test_tensors_that_do_not_fit_are_refused_at_their_field(
             refusal = await refused(stub(client).ModelInfer(raw_request(**fields)))
 
             assert (refusal.code, refusal.fields) == ("INVALID_ARGUMENT", [field]), name
+        cut_off = await refused(stub(client).ModelInfer(raw_request(raw=of_bytes(*IMAGES)[:-1])))
+        assert f"element 2 has {len(BLUE)} bytes by its length, {len(BLUE) - 1} follow" in cut_off.message
         assert (await stub(client).ModelInfer(raw_request())).outputs
 
 

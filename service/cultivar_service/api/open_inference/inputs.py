@@ -23,7 +23,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def has_typed_pixels(request: pb.ModelInferRequest) -> bool:
-    """Tell whether pixels come as numbers one by one, which take long to read: 5 ms for 224 x 224 x 3."""
+    """Tell whether pixels come as numbers one by one, which take long to read: 3 ms for 224 x 224 x 3."""
     return bool(request.inputs) and len(request.inputs[0].contents.uint_contents) > 0
 
 
