@@ -13,6 +13,7 @@ from cultivar_contract import package, preprocessing
 from cultivar_contract.package import GOLDEN_TOLERANCE, DamagedPackage, Package
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
 from cultivar_service.serving import sessions
+from cultivar_service.serving.statistics import VersionStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class LoadedVersion:
     """The ONNX Runtime session."""
     provider: str
     """What computes: `CPUExecutionProvider` or `CUDAExecutionProvider`."""
+    statistics: VersionStatistics = field(default_factory=VersionStatistics, repr=False)
+    """What it has done since it was loaded."""
 
     @property
     def name(self) -> str:

@@ -161,6 +161,21 @@ class Lane:
             turns - num_images + sum(min(len(queue), turns) for name, queue in self._clients.items() if name != client)
         )
 
+    def observe_decoding(self, queue_s: float, seconds: float) -> None:
+        """Count an image that waited and was decoded. Needs no lock."""
+        self.metrics.queue_s.observe(queue_s)
+        self.metrics.decode_s.observe(seconds)
+        self.loaded.statistics.stage("queue", queue_s)
+        self.loaded.statistics.stage("decode", seconds)
+
+    def observe_batch(self, seconds: float, outputs: Outputs) -> None:
+        """Count a batch that was computed. Needs no lock."""
+        self.metrics.inference_s.observe(seconds)
+        self.metrics.batch_size.observe(len(outputs.probabilities))
+        for confidence in outputs.probabilities.max(axis=1).tolist():
+            self.metrics.confidence.observe(confidence)
+        self.loaded.statistics.batch(len(outputs.probabilities), seconds)
+
     def newest_of_heaviest(self, client: str, num_images: int) -> Work | None:
         """Return the request that gives way to another client's images: the last one of whoever has most waiting.
 

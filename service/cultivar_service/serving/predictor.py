@@ -23,7 +23,7 @@ from cultivar_service.config import Config, cores
 from cultivar_service.errors import DeadlineExceeded, Draining, Exhausted, QueueFull
 from cultivar_service.serving.engine import LoadedVersion, Outputs
 from cultivar_service.serving.lanes import Answer, Lane, Pixels, Ticket, Timings, Work
-from cultivar_service.telemetry.metrics import ModelMetrics, PredictionMetrics
+from cultivar_service.telemetry.metrics import PredictionMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class Predictor:
                     outputs = _run(loaded, [ticket.pixels for ticket in batch if ticket.pixels is not None])
                     seconds = time.perf_counter() - started
                     if isinstance(outputs, Outputs):
-                        _observe(lane.metrics, seconds, outputs)
+                        lane.observe_batch(seconds, outputs)
                 finally:
                     self._lock.acquire()
                     lane.active -= len(batch)
@@ -254,8 +254,7 @@ class Predictor:
                     started = time.monotonic()
                     pixels = _decode(work.images[ticket.position], loaded)
                     seconds = time.monotonic() - started
-                    lane.metrics.queue_s.observe(started - work.started)
-                    lane.metrics.decode_s.observe(seconds)
+                    lane.observe_decoding(started - work.started, seconds)
                 finally:
                     self._lock.acquire()
                     lane.active -= 1
@@ -337,13 +336,6 @@ def _tell(works: Sequence[Work]) -> None:
     for work in works:
         if not work.future.done():
             work.future.set_result(None)
-
-
-def _observe(metrics: ModelMetrics, seconds: float, outputs: Outputs) -> None:
-    metrics.inference_s.observe(seconds)
-    metrics.batch_size.observe(len(outputs.probabilities))
-    for confidence in outputs.probabilities.max(axis=1).tolist():
-        metrics.confidence.observe(confidence)
 
 
 def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:

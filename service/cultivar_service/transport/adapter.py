@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -60,7 +60,10 @@ class Adapter:
         methods = {}
         for method in service.methods:
             behaviour = next(getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name)))
-            if method.server_streaming:
+            if method.client_streaming:
+                assert method.server_streaming, f"{method.full_name}: no RPC sends a stream and gets one answer yet"
+                methods[method.name] = grpc.stream_stream_rpc_method_handler(self._conversation(method, behaviour))
+            elif method.server_streaming:
                 methods[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
             else:
                 methods[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method, behaviour))
@@ -93,27 +96,45 @@ class Adapter:
 
         return answer
 
-    async def _until_drained(self, responses: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
-        """Pass responses on; end with DRAINING at shutdown, so that clients take streams up again elsewhere."""
+    def _conversation(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        async def answer(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            with self._counted(method.name, context) as call:
+                try:
+                    self._check_open()
+                    # At shutdown it is the requests that end with DRAINING: those that were read before are answered.
+                    async with (
+                        aclosing(self._until_drained(_parsed(method, messages))) as requests,
+                        aclosing(behaviour(requests, _caller(call, context))) as responses,
+                    ):
+                        async for response in responses:
+                            yield response.SerializeToString()
+                except Exception as error:  # As above.
+                    await _abort(context, call, method, error)
+                    raise
+
+        return answer
+
+    async def _until_drained(self, messages: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+        """Pass messages on; end with DRAINING at shutdown, so that clients take streams up again elsewhere."""
         draining = asyncio.ensure_future(self._draining.wait())
         step: asyncio.Future[Any] | None = None
         try:
             while True:
-                step = asyncio.ensure_future(anext(responses))
+                step = asyncio.ensure_future(anext(messages))
                 await asyncio.wait({step, draining}, return_when=asyncio.FIRST_COMPLETED)
                 if not step.done():
                     raise Draining
                 try:
-                    response = step.result()
+                    message = step.result()
                 except StopAsyncIteration:
                     return
-                yield response
+                yield message
         finally:
             draining.cancel()
             if step is not None and not step.done():
                 step.cancel()
                 await asyncio.wait({step})
-            await responses.aclose()
+            await messages.aclose()
 
     def _check_open(self) -> None:
         if self._draining.is_set():
@@ -165,6 +186,11 @@ def _parse(method: MethodDescriptor, data: bytes) -> Any:
         return GetMessageClass(method.input_type).FromString(data)
     except DecodeError as error:
         raise InvalidRequest.at("", f"the request is no {method.input_type.full_name}: use this API's stubs") from error
+
+
+async def _parsed(method: MethodDescriptor, messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+    async for data in messages:
+        yield _parse(method, data)
 
 
 def _snake(name: str) -> str:
