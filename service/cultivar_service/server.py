@@ -66,7 +66,7 @@ class Service:
         self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
         self.publisher = publisher = Publisher(config, catalog, storage, registry, metrics)
         resolver = Resolver(catalog, registry, publisher)
-        self._predictor = Predictor(config, metrics.predictions)
+        self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))

@@ -73,18 +73,17 @@ class Ticket:
         """Once decoded."""
 
 
-class Timings:
-    """How long one thread takes for an image of a version; outlives the lane, which ends whenever it is empty."""
+class Pace:
+    """How long a version's images take; outlives the lane, which ends whenever it is empty."""
 
     def __init__(self) -> None:
         self.decode_s = 0.0
-        self.inference_s: float | None = None
-        """None before the first batch."""
+        self.inference_s = 0.0
 
     @property
     def image_s(self) -> float:
-        """Seconds of both; 0 while they are unknown."""
-        return 0.0 if self.inference_s is None else self.inference_s + self.decode_s
+        """Seconds of one thread for one image; 0 before the first was timed."""
+        return self.inference_s + self.decode_s
 
     def decoded(self, seconds: float) -> None:
         """Learn how long decoding an image took."""
@@ -93,17 +92,15 @@ class Timings:
     def computed(self, seconds: float, images: int) -> None:
         """Learn how long a batch took."""
         each_s = seconds / images
-        self.inference_s = (
-            each_s if self.inference_s is None else self.inference_s + _SMOOTHING * (each_s - self.inference_s)
-        )
+        self.inference_s += _SMOOTHING * (each_s - self.inference_s) if self.inference_s else each_s
 
 
 class Lane:
     """One version's images. Its users hold one lock around every call."""
 
-    def __init__(self, loaded: LoadedVersion, timings: Timings, metrics: ModelMetrics) -> None:
+    def __init__(self, loaded: LoadedVersion, pace: Pace, metrics: ModelMetrics) -> None:
         self.loaded = loaded
-        self.timings = timings
+        self.pace = pace
         self.metrics = metrics
         self.decoded: deque[Ticket] = deque()
         """Wait for the network."""

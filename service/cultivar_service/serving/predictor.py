@@ -19,10 +19,10 @@ import numpy as np
 from cultivar_contract import preprocessing
 from cultivar_contract.preprocessing import UnreadableImage
 from cultivar_service.caller import Caller
-from cultivar_service.config import Config, cores
+from cultivar_service.config import cores
 from cultivar_service.errors import DeadlineExceeded, Draining, Exhausted, QueueFull
 from cultivar_service.serving.engine import LoadedVersion, Outputs
-from cultivar_service.serving.lanes import Answer, Lane, Pixels, Ticket, Timings, Work
+from cultivar_service.serving.lanes import Answer, Lane, Pace, Pixels, Ticket, Work
 from cultivar_service.telemetry.metrics import PredictionMetrics
 
 logger = logging.getLogger(__name__)
@@ -35,11 +35,12 @@ _RETRY_S = (0.05, 5.0)
 class Predictor:
     """The threads, and what waits for them."""
 
-    def __init__(self, config: Config, metrics: PredictionMetrics) -> None:
-        self._most_waiting = config.max_queued_images
+    def __init__(self, *, max_queued_images: int, metrics: PredictionMetrics, num_threads: int | None = None) -> None:
+        """Start the threads, one for each core where nothing else is said."""
+        self._most_waiting = max_queued_images
         self._metrics = metrics
         self._lanes: OrderedDict[LoadedVersion, Lane] = OrderedDict()
-        self._timings: weakref.WeakKeyDictionary[LoadedVersion, Timings] = weakref.WeakKeyDictionary()
+        self._pace: weakref.WeakKeyDictionary[LoadedVersion, Pace] = weakref.WeakKeyDictionary()
         self._busy: Counter[str] = Counter()
         """Batches that each execution provider computes right now: one for each core, or one on the GPU."""
         self._patient: deque[asyncio.Future[None]] = deque()
@@ -48,7 +49,8 @@ class Predictor:
         self._idle = 0
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"predict-{number}", daemon=True) for number in range(cores())
+            threading.Thread(target=self._work, name=f"predict-{number}", daemon=True)
+            for number in range(num_threads or cores())
         ]
         for thread in self._threads:
             thread.start()
@@ -111,8 +113,8 @@ class Predictor:
                 raise Draining
             lane = self._lanes.get(work.loaded)
             if lane is None:
-                timings = self._timings.setdefault(work.loaded, Timings())
-                lane = self._lanes[work.loaded] = Lane(work.loaded, timings, self._metrics.of(work.loaded.model))
+                pace = self._pace.setdefault(work.loaded, Pace())
+                lane = self._lanes[work.loaded] = Lane(work.loaded, pace, self._metrics.of(work.loaded.model))
             self._check_deadline(lane, work)
             if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
                 if patient:
@@ -153,16 +155,16 @@ class Predictor:
 
     def _wait_s(self, lane: Lane, client: str, num_images: int) -> float:
         """Estimate the seconds until the last of a client's next images is answered."""
-        own_s = lane.timings.image_s
+        own_s = lane.pace.image_s
         ahead = lane.ahead(client, num_images) + lane.active + len(lane.decoded)
         others = sum(
-            min(other.waiting, ahead) * other.timings.image_s for other in self._lanes.values() if other is not lane
+            min(other.waiting, ahead) * other.pace.image_s for other in self._lanes.values() if other is not lane
         )
         return (ahead * own_s + others) / len(self._threads) + own_s * -(-num_images // len(self._threads))
 
     def _retry_s(self, lane: Lane) -> float:
         """Return when the queue has emptied, spread out so that those who were refused don't come back as one."""
-        drained_s = lane.waiting * (lane.timings.image_s or 0.01) / len(self._threads)
+        drained_s = lane.waiting * (lane.pace.image_s or 0.01) / len(self._threads)
         return min(max(drained_s * random.uniform(0.5, 1.5), _RETRY_S[0]), _RETRY_S[1])
 
     async def _room(self) -> None:
@@ -228,7 +230,7 @@ class Predictor:
                     lane.active -= len(batch)
                     self._busy[loaded.provider] -= 1
                 if isinstance(outputs, Outputs):
-                    lane.timings.computed(seconds, len(batch))
+                    lane.pace.computed(seconds, len(batch))
                     self._answer(batch, [Outputs(*rows) for rows in zip(*outputs, strict=True)])
                 else:
                     self._fail(batch, outputs)
@@ -263,7 +265,7 @@ class Predictor:
                 elif isinstance(pixels, Exception):
                     self._fail([ticket], pixels)
                 elif not work.is_over:
-                    lane.timings.decoded(seconds)
+                    lane.pace.decoded(seconds)
                     ticket.pixels = pixels
                     lane.decoded.append(ticket)
             self._forget_if_empty(lane)

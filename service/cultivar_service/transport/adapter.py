@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -70,11 +70,13 @@ class Adapter:
         return grpc.method_handlers_generic_handler(service.full_name, methods)
 
     def _unary(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+
         async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
             with self._counted(method.name, context) as call:
                 try:
                     self._check_open()
-                    response = await behaviour(_parse(method, data), _caller(call, context))
+                    response = await behaviour(parse(data), _caller(call, context))
                     return bytes(response.SerializeToString())
                 except Exception as error:  # The transport's one mapper: what nobody foresaw becomes INTERNAL.
                     await _abort(context, call, method, error)
@@ -83,11 +85,13 @@ class Adapter:
         return answer
 
     def _stream(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+
         async def answer(data: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
             with self._counted(method.name, context) as call:
                 try:
                     self._check_open()
-                    request = _parse(method, data)
+                    request = parse(data)
                     async for response in self._until_drained(behaviour(request, _caller(call, context))):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
@@ -97,13 +101,15 @@ class Adapter:
         return answer
 
     def _conversation(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+
         async def answer(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
             with self._counted(method.name, context) as call:
                 try:
                     self._check_open()
                     # At shutdown it is the requests that end with DRAINING: those that were read before are answered.
                     async with (
-                        aclosing(self._until_drained(_parsed(method, messages))) as requests,
+                        aclosing(self._until_drained(_parsed(parse, messages))) as requests,
                         aclosing(behaviour(requests, _caller(call, context))) as responses,
                     ):
                         async for response in responses:
@@ -181,16 +187,24 @@ def _caller(call: _Call, context: grpc.aio.ServicerContext) -> Caller:
     )
 
 
-def _parse(method: MethodDescriptor, data: bytes) -> Any:
-    try:
-        return GetMessageClass(method.input_type).FromString(data)
-    except DecodeError as error:
-        raise InvalidRequest.at("", f"the request is no {method.input_type.full_name}: use this API's stubs") from error
+def _parser(method: MethodDescriptor) -> Callable[[bytes], Any]:
+    """Return what reads a method's requests; it raises InvalidRequest."""
+    message = GetMessageClass(method.input_type)
+
+    def parse(data: bytes) -> Any:
+        try:
+            return message.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequest.at(
+                "", f"the request is no {method.input_type.full_name}: use this API's stubs"
+            ) from error
+
+    return parse
 
 
-async def _parsed(method: MethodDescriptor, messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+async def _parsed(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
     async for data in messages:
-        yield _parse(method, data)
+        yield parse(data)
 
 
 def _snake(name: str) -> str:
