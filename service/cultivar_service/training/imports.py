@@ -53,7 +53,9 @@ class Imports:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def create(self, dataset: str, source: dataset_pb2.DatasetSource, request_id: str) -> dataset_pb2.Dataset:
+    async def create(
+        self, dataset: str, source: dataset_pb2.DatasetSource, request_id: str, *, creator: str
+    ) -> dataset_pb2.Dataset:
         """Begin an import.
 
         Raises:
@@ -63,7 +65,9 @@ class Imports:
         self._storage.check_free_space()
         digest = hashlib.sha256(f"{dataset}\n".encode() + source.SerializeToString(deterministic=True)).hexdigest()
         import_id = new_identifier()
-        resource = dataset_pb2.Dataset(name=f"datasets/{dataset}/imports/{import_id}", state=IMPORTING, source=source)
+        resource = dataset_pb2.Dataset(
+            name=f"datasets/{dataset}/imports/{import_id}", state=IMPORTING, source=source, creator=creator
+        )
         resource.create_time.GetCurrentTime()
 
         def insert(connection: sa.Connection) -> dataset_pb2.Dataset:
@@ -256,6 +260,7 @@ def _version(resource: dataset_pb2.Dataset, found: dataset_pb2.Dataset, name: st
         name=name,
         state=READY,
         source=resource.source,
+        creator=resource.creator,
         create_time=resource.create_time,
         digest=found.digest,
         classes=found.classes,
