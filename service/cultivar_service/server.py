@@ -129,6 +129,8 @@ class Service:
             ) from error
         self._metrics_server.start()
         self.metrics_address = self._metrics_server.address
+        if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
+            logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._registry.start()
         await self._imports.start()
         await self._jobs.start()
