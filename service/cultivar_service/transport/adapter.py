@@ -31,6 +31,9 @@ _DEADLINE_SLACK_S = 0.05
 _FOREVER_S = 10 * 365 * 86400.0
 """A client that sets no deadline seems to have one in some hundred years."""
 
+_LOOK_AGAIN_S = 5.0
+"""How long a silent stream goes on after its token was revoked."""
+
 _RESOURCES = ("name", "model", "parent", "dataset_id")
 """Fields that say what a change is about."""
 
@@ -119,7 +122,7 @@ class Adapter:
                 try:
                     self._check_open()
                     request = _parse(method, data)
-                    async for response in self._until_drained(behaviour(request, self._caller(call, context))):
+                    async for response in self._until_drained(behaviour(request, self._caller(call, context)), context):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
                     await _abort(context, call, method.full_name, error)
@@ -127,14 +130,23 @@ class Adapter:
 
         return answer
 
-    async def _until_drained(self, responses: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
-        """Pass responses on; end with DRAINING at shutdown, so that clients take streams up again elsewhere."""
+    async def _until_drained(
+        self, responses: AsyncGenerator[Any, None], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[Any]:
+        """Pass responses on while the token stands.
+
+        At shutdown end with DRAINING, so that clients take streams up again elsewhere.
+        """
+        look_again_s = None if self._authentication is None else _LOOK_AGAIN_S
         draining = asyncio.ensure_future(self._draining.wait())
         step: asyncio.Future[Any] | None = None
         try:
             while True:
                 step = asyncio.ensure_future(anext(responses))
-                await asyncio.wait({step, draining}, return_when=asyncio.FIRST_COMPLETED)
+                while not step.done() and not draining.done():
+                    await asyncio.wait({step, draining}, timeout=look_again_s, return_when=asyncio.FIRST_COMPLETED)
+                    if self._authentication is not None:
+                        self._authentication.token(context.invocation_metadata())
                 if not step.done():
                     raise Draining
                 try:

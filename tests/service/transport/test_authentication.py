@@ -29,6 +29,7 @@ from cultivar_service.config import Security
 from cultivar_service.errors import StartupRefused, Unauthenticated
 from cultivar_service.server import Service
 from cultivar_service.tokens import TokenTable, UnusableTokens
+from cultivar_service.transport import adapter
 from cultivar_service.transport.methods import is_listed, scope_of
 
 LIST_MODELS = model_pb2.ListModelsRequest()
@@ -149,6 +150,30 @@ async def answers(client: Client, token: str) -> bool:
     code = await code_of(client.models.ListModels(LIST_MODELS, metadata=bearer(token)))
     assert code in ("OK", "UNAUTHENTICATED")
     return code == "OK"
+
+
+async def test_a_stream_ends_when_its_token_is_revoked(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_LOOK_AGAIN_S", 0.1)
+    path, made = make_tokens(tmp_path, ann="train", boss="admin")
+    config = make_config(tmp_path, behaviour="gated", package=package, security=Security(tokens_file=path))
+    async with (
+        running(config) as (service, _),
+        client_with(service.grpc_address, made["ann"]) as ann,
+        client_with(service.grpc_address, made["boss"]) as boss,
+    ):
+        await ann.import_flowers()
+        job = await ann.create_job()
+        await ann.first_epoch(job.name)
+        watch = asyncio.create_task(ann.events(job.name))
+        tokens.revoke(path, "ann")
+
+        refusal = await refused(asyncio.wait_for(watch, 5))
+        await boss.training.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(name=job.name))
+        await boss.events(job.name)
+
+        assert (refusal.code, refusal.reason) == ("UNAUTHENTICATED", "TOKEN_UNKNOWN")
 
 
 def test_a_broken_tokens_file_keeps_the_tokens_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
