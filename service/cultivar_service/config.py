@@ -150,8 +150,6 @@ class Config:
     """Seconds that evaluating a model may take."""
     max_message_bytes: int = 32 << 20
     """Largest gRPC message that is received."""
-    max_image_bytes: int = 24 << 20
-    """Largest encoded image that is decoded for a prediction."""
     max_images_per_request: int = 256
     """Images in one Predict."""
     max_images_in_flight: int = 512
@@ -169,13 +167,7 @@ class Config:
         """Check what could not work."""
         if not self.grpc_address.is_loopback:
             self.security.check_public(self.grpc_address)
-        for name in (
-            "max_running_jobs",
-            "max_running_imports",
-            "max_message_bytes",
-            "max_image_bytes",
-            "inference_threads",
-        ):
+        for name in ("max_running_jobs", "max_running_imports", "max_message_bytes", "inference_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
 

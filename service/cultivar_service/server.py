@@ -94,13 +94,7 @@ class Service:
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
                 prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
-                    PredictionApi(
-                        resolver,
-                        self._predictor,
-                        metrics,
-                        max_images=config.max_images_per_request,
-                        max_image_bytes=config.max_image_bytes,
-                    ),
+                    PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),
                 ),
             },
             metrics,

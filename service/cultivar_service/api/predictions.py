@@ -1,7 +1,6 @@
 """PredictionService: classifies images."""
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,11 @@ _DEFAULT_TOP_K = 5
 class PredictionApi:
     """Answers PredictionService."""
 
-    def __init__(
-        self, resolver: Resolver, predictor: Predictor, metrics: Metrics, *, max_images: int, max_image_bytes: int
-    ) -> None:
+    def __init__(self, resolver: Resolver, predictor: Predictor, metrics: Metrics, max_images: int) -> None:
         self._resolver = resolver
         self._predictor = predictor
         self._metrics = metrics
         self._max_images = max_images
-        self._max_image_bytes = max_image_bytes
 
     async def predict(self, request: prediction_pb2.PredictRequest, caller: Caller) -> prediction_pb2.PredictResponse:
         """Classify images; one that can't be read gets an error of its own."""
@@ -41,7 +37,7 @@ class PredictionApi:
             )
         loaded = await self._resolver.load(request.model, "model")
         top_k = _top_k(request, loaded)
-        answers = await self._classify(loaded, request.images, caller)
+        answers = await self._predictor.classify(loaded, request.images, caller)
         response = prediction_pb2.PredictResponse(
             model_version=loaded.name,
             results=[
@@ -52,22 +48,11 @@ class PredictionApi:
         self._count(loaded.model, answers, time.perf_counter() - started)
         return response
 
-    async def _classify(self, loaded: LoadedVersion, images: Sequence[bytes], caller: Caller) -> list[Answer]:
-        """Classify images; those of too many bytes are refused before anything looks into them."""
-        fitting = [image for image in images if len(image) <= self._max_image_bytes]
-        answers = iter(await self._predictor.classify(loaded, fitting, caller) if fitting else ())
-        limit = self._max_image_bytes
-        return [next(answers) if len(image) <= limit else _too_large(len(image), limit) for image in images]
-
     def _count(self, model: str, answers: list[Answer], seconds: float) -> None:
         unreadable = sum(isinstance(answer, UnreadableImage) for answer in answers)
         self._metrics.prediction_images.labels(model, "classified").inc(len(answers) - unreadable)
         self._metrics.prediction_images.labels(model, "unreadable").inc(unreadable)
         self._metrics.prediction_seconds.labels(model).observe(seconds)
-
-
-def _too_large(size: int, limit: int) -> UnreadableImage:
-    return UnreadableImage("TOO_MANY_BYTES", f"the image has {size} bytes, more than {limit}: send a smaller one")
 
 
 def _top_k(request: prediction_pb2.PredictRequest, loaded: LoadedVersion) -> int:

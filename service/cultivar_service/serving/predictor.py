@@ -17,6 +17,9 @@ from cultivar_service.errors import QueueFull
 from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion, Outputs
 from cultivar_service.telemetry.metrics import Metrics
 
+MAX_IMAGE_BYTES = 24 << 20
+"""Encoded images of more are not looked into."""
+
 Answer = Outputs | UnreadableImage
 """Of one image."""
 
@@ -102,6 +105,10 @@ class Predictor:
 def _decode(image: bytes | NDArray[np.uint8], loaded: LoadedVersion) -> NDArray[np.uint8] | UnreadableImage:
     if isinstance(image, np.ndarray):
         return image
+    if len(image) > MAX_IMAGE_BYTES:
+        return UnreadableImage(
+            "TOO_MANY_BYTES", f"the image has {len(image)} bytes, more than {MAX_IMAGE_BYTES}: send a smaller one"
+        )
     try:
         return preprocessing.load(image, loaded.preprocessing)
     except UnreadableImage as error:

@@ -16,6 +16,7 @@ from tiny_package import RED
 from cultivar.v1 import model_pb2, training_pb2
 from cultivar_client import Client as ProgramsClient
 from cultivar_service.config import ConnectionLimits
+from cultivar_service.serving import predictor
 from cultivar_service.telemetry import http
 
 LIST_MODELS = model_pb2.ListModelsRequest()
@@ -82,14 +83,16 @@ async def _states_seen(client: ProgramsClient, job: str) -> list[int]:
     return states([event async for event in client.watch_training_job(job)])
 
 
-async def test_an_image_of_too_many_bytes_fails_alone(tmp_path: Path, make_package: Callable[..., Path]) -> None:
-    async with published(tmp_path, [make_package("one")], max_image_bytes=len(RED) + 10) as (_, client):
+async def test_an_image_of_too_many_bytes_fails_alone(
+    tmp_path: Path, make_package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "MAX_IMAGE_BYTES", len(RED) + 10)
+    async with published(tmp_path, [make_package("one")]) as (_, client):
         answer = await client.predict(RED, RED + bytes(11), RED)
 
         assert [one.WhichOneof("result") for one in answer.results] == ["classification", "error", "classification"]
         assert answer.results[1].error.reason == "TOO_MANY_BYTES"
-        only_large = await client.predict(bytes(len(RED) + 11))
-        assert only_large.results[0].error.field == "images[0]"
+        assert answer.results[1].error.field == "images[1]"
 
 
 async def test_connections_that_say_nothing_do_not_take_the_metrics_page(
