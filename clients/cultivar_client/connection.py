@@ -1,6 +1,6 @@
 """One connection to a service: deadlines, the token, pages, and errors turned into CultivarError."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -80,7 +80,9 @@ class Connection:
         assert isinstance(response, answer)
         return response
 
-    async def _stream(self, method: Any, request: Message, answer: type[Answer]) -> AsyncGenerator[Answer, None]:
+    async def _stream(
+        self, method: Any, request: Message | AsyncIterable[Message], answer: type[Answer]
+    ) -> AsyncGenerator[Answer, None]:
         call = method(request, metadata=self._metadata)
         try:
             async for message in call:

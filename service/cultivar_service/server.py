@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from cultivar.open_inference import open_inference_pb2
 from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2
 from cultivar_service.api.architectures import ArchitecturesApi
 from cultivar_service.api.artifacts import ArtifactApi
@@ -10,6 +11,7 @@ from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.models import ModelApi
+from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
 from cultivar_service.api.training import TrainingApi
@@ -95,6 +97,17 @@ class Service:
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
                 prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
                     PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),
+                ),
+                open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]: (
+                    OpenInferenceApi(
+                        catalog,
+                        resolver,
+                        registry,
+                        self._predictor,
+                        metrics,
+                        max_images=config.max_images_per_request,
+                        is_ready=lambda: self._grpc.is_serving,
+                    ),
                 ),
             },
             metrics,

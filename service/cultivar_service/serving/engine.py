@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cultivar_contract import package, preprocessing
 from cultivar_contract.package import GOLDEN_TOLERANCE, DamagedPackage, Package
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
+from cultivar_service.serving.statistics import VersionStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class LoadedVersion:
     """The package's manifest."""
     session: Any = field(repr=False)
     """The ONNX Runtime session."""
+    statistics: VersionStatistics = field(default_factory=VersionStatistics, repr=False)
+    """What it has done since it was loaded."""
 
     @property
     def name(self) -> str:

@@ -75,6 +75,7 @@ class Predictor:
         )
         decoded_at = time.perf_counter()
         self._metrics.prediction_stage_seconds.labels("decode").observe(decoded_at - started)
+        loaded.statistics.stage("decode", (decoded_at - started) * len(images), len(images))
         pixels = [one for one in decoded if not isinstance(one, UnreadableImage)]
         if not pixels:
             return [one for one in decoded if isinstance(one, UnreadableImage)]
@@ -82,6 +83,7 @@ class Predictor:
         rows = map(Outputs, outputs.logits, outputs.probabilities)
         ended = time.perf_counter()
         self._metrics.prediction_stage_seconds.labels("inference").observe(ended - decoded_at)
+        loaded.statistics.batch(len(pixels), ended - decoded_at)
         self._seconds_per_image += 0.1 * ((ended - started) / len(images) - self._seconds_per_image)
         return [one if isinstance(one, UnreadableImage) else next(rows) for one in decoded]
 

@@ -54,6 +54,10 @@ class Registry:
         """Return a model's live version."""
         return self._live.get(model)
 
+    def loaded(self) -> list[LoadedVersion]:
+        """Return the versions in memory that requests can get, by model and version."""
+        return sorted((*self._live.values(), *self._extra.values()), key=lambda one: (one.model, one.version))
+
     async def get(self, model: str, version: int) -> LoadedVersion:
         """Return a READY version, from memory or loaded now.
 

@@ -25,7 +25,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         Gauge("cultivar_build_info", "1; its label is the version.", ["version"], registry=registry).labels(
-            _version()
+            service_version()
         ).set(1)
 
         self._jobs = Gauge("cultivar_training_jobs", "Training jobs by state.", ["state"], registry=registry)
@@ -125,7 +125,8 @@ class Metrics:
         self._loaded_versions.set_function(count)
 
 
-def _version() -> str:
+def service_version() -> str:
+    """Return the version of the installed service."""
     try:
         return metadata.version("cultivar")
     except metadata.PackageNotFoundError:  # run from a source tree

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -80,7 +80,10 @@ class Adapter:
         methods = {}
         for method in service.methods:
             behaviour = next(getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name)))
-            if method.server_streaming:
+            if method.client_streaming:
+                assert method.server_streaming, f"{method.full_name}: no RPC sends a stream and gets one answer yet"
+                methods[method.name] = grpc.stream_stream_rpc_method_handler(self._conversation(method, behaviour))
+            elif method.server_streaming:
                 methods[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
             else:
                 methods[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method, behaviour))
@@ -130,10 +133,30 @@ class Adapter:
 
         return answer
 
+    def _conversation(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        service = method.containing_service.full_name
+
+        async def answer(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            with self._counted(service, method.name, context) as call:
+                try:
+                    self._check_open()
+                    # At shutdown it is the requests that end with DRAINING: those that were read before are answered.
+                    async with (
+                        aclosing(self._until_drained(_parsed(method, messages), context)) as requests,
+                        aclosing(behaviour(requests, self._caller(call, context))) as responses,
+                    ):
+                        async for response in responses:
+                            yield response.SerializeToString()
+                except Exception as error:  # As above.
+                    await _abort(context, call, method.full_name, error)
+                    raise
+
+        return answer
+
     async def _until_drained(
-        self, responses: AsyncGenerator[Any, None], context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[Any]:
-        """Pass responses on while the token stands.
+        self, messages: AsyncGenerator[Any, None], context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[Any, None]:
+        """Pass messages on while the token stands.
 
         At shutdown end with DRAINING, so that clients take streams up again elsewhere.
         """
@@ -142,7 +165,7 @@ class Adapter:
         step: asyncio.Future[Any] | None = None
         try:
             while True:
-                step = asyncio.ensure_future(anext(responses))
+                step = asyncio.ensure_future(anext(messages))
                 while not step.done() and not draining.done():
                     await asyncio.wait({step, draining}, timeout=look_again_s, return_when=asyncio.FIRST_COMPLETED)
                     if self._authentication is not None:
@@ -150,16 +173,16 @@ class Adapter:
                 if not step.done():
                     raise Draining
                 try:
-                    response = step.result()
+                    message = step.result()
                 except StopAsyncIteration:
                     return
-                yield response
+                yield message
         finally:
             draining.cancel()
             if step is not None and not step.done():
                 step.cancel()
                 await asyncio.wait({step})
-            await responses.aclose()
+            await messages.aclose()
 
     def _caller(self, call: _Call, context: grpc.aio.ServicerContext) -> Caller:
         remaining_s = context.time_remaining()
@@ -243,6 +266,11 @@ def _parse(method: MethodDescriptor, data: bytes) -> Any:
         return GetMessageClass(method.input_type).FromString(data)
     except DecodeError as error:
         raise InvalidRequest.at("", f"the request is no {method.input_type.full_name}: use this API's stubs") from error
+
+
+async def _parsed(method: MethodDescriptor, messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+    async for data in messages:
+        yield _parse(method, data)
 
 
 def _snake(name: str) -> str:

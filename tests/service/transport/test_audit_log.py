@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from certificates import client_with, make_tokens
 from running_service import eventually, make_config, refused, running
 
+from cultivar.open_inference import open_inference_pb2
 from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2
 from cultivar_service import administration
 from cultivar_service.catalog import audit
@@ -21,7 +22,7 @@ from cultivar_service.transport.methods import changes_something
 
 
 def test_the_methods_in_the_audit_log_are_those_that_change_something() -> None:
-    files = (artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2)
+    files = (artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2, open_inference_pb2)
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     reading = {
         method.name

@@ -16,6 +16,7 @@ from published_models import publish
 from running_service import Client, code_of, drain, eventually, make_config, refused, running
 from tiny_package import RED
 
+from cultivar.open_inference import open_inference_pb2
 from cultivar.v1 import (
     artifact_pb2,
     dataset_pb2,
@@ -37,7 +38,7 @@ LIST_DATASETS = dataset_pb2.ListDatasetsRequest()
 
 
 def services() -> list[ServiceDescriptor]:
-    files = (artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2)
+    files = (artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2, open_inference_pb2)
     return [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
 
 
