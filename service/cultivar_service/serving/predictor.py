@@ -27,6 +27,8 @@ from cultivar_service.telemetry.metrics import PredictionMetrics
 
 logger = logging.getLogger(__name__)
 
+MAX_IMAGE_BYTES = 24 << 20
+"""Encoded images of more are not looked into."""
 _CHUNK = 16
 """Images of one request that wait at a time: a large request can't fill a queue."""
 _RETRY_S = (0.05, 5.0)
@@ -115,12 +117,15 @@ class Predictor:
             if lane is None:
                 pace = self._pace.setdefault(work.loaded, Pace())
                 lane = self._lanes[work.loaded] = Lane(work.loaded, pace, self._metrics.of(work.loaded.model))
-            self._check_deadline(lane, work)
-            if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
-                if patient:
-                    return False
-                self._make_room(lane, work)
-            lane.add(work)
+            try:
+                self._check_deadline(lane, work)
+                if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
+                    if patient:
+                        return False
+                    self._make_room(lane, work)
+                lane.add(work)
+            finally:
+                self._forget_if_empty(lane)
             if self._idle:
                 self._changed.notify(len(work.images))
         return True
@@ -170,11 +175,7 @@ class Predictor:
     async def _room(self) -> None:
         future = asyncio.get_running_loop().create_future()
         self._patient.append(future)
-        try:
-            await future
-        finally:
-            if not future.done() or future.cancelled():
-                self._patient.remove(future)
+        await future  # where it is cancelled, those who call the patient pass it over
 
     def _abandon(self, work: Work) -> None:
         """Let go of a request whose caller is gone."""
@@ -343,6 +344,10 @@ def _tell(works: Sequence[Work]) -> None:
 def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
     if isinstance(image, np.ndarray):
         return image
+    if len(image) > MAX_IMAGE_BYTES:
+        return UnreadableImage(
+            "TOO_MANY_BYTES", f"the image has {len(image)} bytes, more than {MAX_IMAGE_BYTES}: send a smaller one"
+        )
     try:
         return preprocessing.load(image, loaded.preprocessing)
     except Exception as error:  # Unreadable or not foreseen: it ends one request, and the thread goes on.
