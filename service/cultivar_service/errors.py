@@ -163,8 +163,10 @@ class Exhausted(CultivarError):
 class QueueFull(Exhausted):
     """As much work is waiting as may wait."""
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    def __init__(self, message: str, *, retry_after_s: float, hold_s: float = 0.0) -> None:
         super().__init__(message, reason="QUEUE_FULL", retry_after_s=retry_after_s)
+        self.hold_s = hold_s
+        """Seconds that the refusal is better held back: who tries again at once costs the others time."""
 
 
 class InsufficientDisk(Exhausted):

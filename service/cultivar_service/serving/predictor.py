@@ -32,6 +32,9 @@ MAX_IMAGE_BYTES = 24 << 20
 _CHUNK = 16
 """Images of one request that wait at a time: a large request can't fill a queue."""
 _RETRY_S = (0.05, 5.0)
+_BACK_OFF = 8.0
+"""How much longer refused clients are told to wait, for each refusal that an answered image comes with."""
+_LONGEST_HOLD_S = 0.5
 
 
 class Predictor:
@@ -150,9 +153,11 @@ class Predictor:
         while lane.waiting + len(work.images) > self._most_waiting:
             evicted = lane.newest_of_heaviest(work.client, len(work.images))
             lane.metrics.refuse("QUEUE_FULL")
+            lane.pace.refused()
             refusal = QueueFull(
                 f"{lane.waiting} images wait for {work.loaded.name}, {self._most_waiting} may: try again in a moment",
                 retry_after_s=self._retry_s(lane),
+                hold_s=self._hold_s(lane.pace),
             )
             if evicted is None:
                 raise refusal
@@ -168,9 +173,22 @@ class Predictor:
         return (ahead * own_s + others) / len(self._threads) + own_s * -(-num_images // len(self._threads))
 
     def _retry_s(self, lane: Lane) -> float:
-        """Return when the queue has emptied, spread out so that those who were refused don't come back as one."""
-        drained_s = lane.waiting * (lane.pace.image_s or 0.01) / len(self._threads)
-        return min(max(drained_s * random.uniform(0.5, 1.5), _RETRY_S[0]), _RETRY_S[1])
+        """Return when another try is worth it.
+
+        That is when the queue has emptied, or later where more come back than can be answered; spread out, so that
+        those who were refused don't come back as one.
+        """
+        patience = random.uniform(0.5, 1.5) * (1 + _BACK_OFF * lane.pace.refusals_per_image)
+        return min(max(self._drained_s(lane.pace) * patience, _RETRY_S[0]), _RETRY_S[1])
+
+    def _drained_s(self, pace: Pace) -> float:
+        """Return how long a full queue takes."""
+        return self._most_waiting * (pace.image_s or 0.01) / len(self._threads)
+
+    def _hold_s(self, pace: Pace) -> float:
+        """Return how long a refusal is held back: where more are refused than answered, and come back at once."""
+        excess = max(pace.refusals_per_image - 1, 0.0)
+        return min(self._drained_s(pace) * 2 * excess, _LONGEST_HOLD_S)
 
     async def _room(self) -> None:
         future = asyncio.get_running_loop().create_future()

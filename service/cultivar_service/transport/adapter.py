@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from cultivar_service.api.audit import AuditTrail
 from cultivar_service.caller import Caller, Scope
-from cultivar_service.errors import CultivarError, Draining, InvalidRequest, Status
+from cultivar_service.errors import CultivarError, Draining, InvalidRequest, QueueFull, Status
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.tokens import Token
 from cultivar_service.transport.authentication import Authentication
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _DEADLINE_SLACK_S = 0.05
 """A client's own clock gives up a little before the deadline that it sent has passed here."""
 
+_MOST_HELD = 256
+"""Refusals that are held back at a time."""
 _FOREVER_S = 10 * 365 * 86400.0
 """A client that sets no deadline seems to have one in some hundred years."""
 
@@ -63,6 +65,7 @@ class Adapter:
         self._authentication = authentication
         self._draining = asyncio.Event()
         self._in_flight = 0
+        self._held = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -113,10 +116,23 @@ class Adapter:
                         _note_answer(call, request, response)
                     return bytes(response.SerializeToString())
                 except Exception as error:  # The transport's one mapper: what nobody foresaw becomes INTERNAL.
+                    if isinstance(error, QueueFull) and error.hold_s:
+                        request = None  # it waits for nothing any more
+                        await self._hold(error)
                     await _abort(context, call, method.full_name, error)
                     raise
 
         return answer
+
+    async def _hold(self, refusal: QueueFull) -> None:
+        """Hold a refusal back, without what it was about; at most so many that their messages fill no memory."""
+        if self._held < _MOST_HELD:
+            self._held += 1
+            refusal.__traceback__ = None  # its frames hold the images
+            try:
+                await asyncio.sleep(refusal.hold_s)
+            finally:
+                self._held -= 1
 
     def _stream(self, method: MethodDescriptor, behaviour: Any) -> Any:
         parse = _parser(method)
