@@ -8,6 +8,7 @@ CultivarError
 ├── AlreadyExists           ALREADY_EXISTS
 ├── FailedPrecondition      FAILED_PRECONDITION
 │   └── TrainerNotInstalled
+├── Aborted                 ABORTED
 ├── Exhausted               RESOURCE_EXHAUSTED
 │   ├── QueueFull
 │   └── InsufficientDisk
@@ -36,6 +37,7 @@ class Status(enum.Enum):
     NOT_FOUND = enum.auto()
     ALREADY_EXISTS = enum.auto()
     FAILED_PRECONDITION = enum.auto()
+    ABORTED = enum.auto()
     RESOURCE_EXHAUSTED = enum.auto()
     DEADLINE_EXCEEDED = enum.auto()
     UNAVAILABLE = enum.auto()
@@ -136,6 +138,12 @@ class TrainerNotInstalled(FailedPrecondition):
             "no trainer is installed beside this service: install cultivar[trainer] or use the image `gpu`",
             reason="TRAINER_NOT_INSTALLED",
         )
+
+
+class Aborted(CultivarError):
+    """Somebody else was faster; what the request relied on is no longer so."""
+
+    status = Status.ABORTED
 
 
 class Exhausted(CultivarError):
