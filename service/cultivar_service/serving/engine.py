@@ -83,6 +83,8 @@ def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersi
             session=_session(opened.onnx, threads),
         )
         golden = opened.golden
+    except DamagedPackage:
+        raise  # a ValueError too, which says better what is wrong
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DamagedPackage(
             f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})", reason="manifest"
