@@ -103,8 +103,7 @@ async def run_cycles(folder: Path, package: Path, cycles: int) -> list[int]:
             if doomed:
                 request = model_pb2.DeleteModelVersionRequest(name=f"flowers/versions/{doomed}")
                 await models.DeleteModelVersion(request)
-            await asyncio.sleep(0.4)  # warming ends, memory goes back
-            sizes.append(resident_bytes())
+            sizes.append(await settled_bytes())
             if (cycle + 1) % 50 == 0:
                 print(f"cycle {cycle + 1}: RSS {sizes[-1] / 1e6:.1f} MB", flush=True)
         held = service.metrics.registry.get_sample_value("cultivar_loaded_versions")
@@ -196,6 +195,17 @@ def slope(sizes: list[int]) -> float:
     import numpy as np
 
     return float(np.polyfit(np.arange(len(sizes)), np.asarray(sizes, dtype=np.float64), 1)[0])
+
+
+async def settled_bytes() -> int:
+    """Return resident memory once it stays as it is: batches are warm, and what was freed has gone back."""
+    sizes = [resident_bytes()]
+    for _ in range(40):
+        await asyncio.sleep(0.1)
+        sizes.append(resident_bytes())
+        if len(sizes) > 5 and max(sizes[-4:]) - min(sizes[-4:]) < 100_000:
+            break
+    return sizes[-1]
 
 
 def resident_bytes() -> int:

@@ -158,6 +158,11 @@ def delete(connection: sa.Connection, model: str) -> None:
     connection.execute(models.delete().where(models.c.name == model))
 
 
+def exists(connection: sa.Connection, model: str) -> bool:
+    """Tell whether there is such a model."""
+    return connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is not None
+
+
 def names(connection: sa.Connection) -> list[str]:
     """Return the names of all models."""
     return list(connection.execute(sa.select(models.c.name).order_by(models.c.name)).scalars())

@@ -59,7 +59,7 @@ class AliasMoves:
         """
         check_alias(alias)
         async with self._live.moving(model):
-            if await self._catalog.read(lambda connection: models.get(connection, model)) is None:
+            if not await self._catalog.read(lambda connection: models.exists(connection, model)):
                 raise model_not_found(f"models/{model}")
             if not await self._catalog.write(lambda connection: aliases.delete(connection, model, alias)):
                 raise NotFound(

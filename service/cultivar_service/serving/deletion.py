@@ -80,7 +80,7 @@ class Deletion:
         """
 
         def forget(connection: sa.Connection) -> None:
-            if models.get(connection, model) is None:
+            if not models.exists(connection, model):
                 raise model_not_found(f"models/{model}")
             if known := aliases.of_model(connection, model):
                 raise FailedPrecondition(

@@ -180,9 +180,11 @@ class LiveVersions:
         return await self._catalog.read(lambda connection: aliases.earlier_live(connection, model))
 
     async def _check_expected(self, model: str, expected: Expected | None) -> int | None:
-        if await self._catalog.read(lambda connection: models.get(connection, model)) is None:
+        exists, live = await self._catalog.read(
+            lambda connection: (models.exists(connection, model), aliases.live_version(connection, model))
+        )
+        if not exists:
             raise model_not_found(f"models/{model}")
-        live = await self._catalog.read(lambda connection: aliases.live_version(connection, model))
         if expected is not None and live != expected.version:
             now = "no version" if live is None else models.version_name(model, live)
             raise Aborted(
