@@ -35,11 +35,14 @@ class Publisher:
     async def publish(self, job: training_pb2.TrainingJob, folder: Path) -> Publication:
         """Make a version of a package; asking again gives the same answer."""
         model = job.recipe.model
-        version, known = await self._catalog.write(lambda connection: models.reserve(connection, model, job.name))
-        if known is not None:
-            return known
         try:
-            await asyncio.to_thread(self._move, folder, model, version)
+            async with self._live.moving(model):  # a model that is being deleted is gone, with its folder, before this
+                version, known = await self._catalog.write(
+                    lambda connection: models.reserve(connection, model, job.name)
+                )
+                if known is not None:
+                    return known
+                await asyncio.to_thread(self._move, folder, model, version)
             loaded = await self._registry.load_new(model, version)
             resource = await asyncio.to_thread(_describe, loaded, job)
             score = Score.of(loaded.manifest)

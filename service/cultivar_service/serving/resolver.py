@@ -56,13 +56,11 @@ class Resolver:
         return await self._versions.load(model, version, field=field)
 
     async def _alias(self, reference: ModelReference, text: str, field: str) -> int:
-        model = await self._catalog.read(lambda connection: models.get(connection, reference.model))
-        if model is None:
-            raise model_not_found(text, field)
         version = await self._catalog.read(lambda connection: aliases.resolve(connection, reference))
         if version is not None:
             return version
-        if reference.alias != LIVE:
+        model = await self._catalog.read(lambda connection: models.get(connection, reference.model))
+        if model is None or reference.alias != LIVE:
             raise model_not_found(text, field)
         raise FailedPrecondition(
             f"{model.name} has no live version: promote one of its {model.version_count} version(s), or train one",
