@@ -12,6 +12,8 @@ from running_service import Client, classifying, eventually, make_config, refuse
 from tiny_package import RED, encoded
 
 from cultivar.v1 import model_pb2
+from cultivar_contract.package import DamagedPackage
+from cultivar_service.catalog import models
 from cultivar_service.server import Service
 from cultivar_service.serving import engine
 from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion
@@ -103,6 +105,17 @@ async def test_a_version_that_is_deleted_while_it_is_loaded_is_not_kept(
         assert (await refused(client.predict(RED, model="flowers/versions/2"))).code == "NOT_FOUND"
         labels = {"model": "flowers", "reason": "files"}
         assert service.metrics.registry.get_sample_value("cultivar_rejected_versions_total", labels) is None
+
+
+async def test_a_version_whose_record_is_gone_is_not_loaded_for_a_request_that_saw_it(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    async with published(tmp_path, [make_package("one"), make_package("two")]) as (service, _):
+        await service._catalog.write(lambda connection: models.delete_version(connection, "flowers", 2))
+
+        with pytest.raises(DamagedPackage, match="deleted while it was being loaded"):
+            await service._registry.load("flowers", 2)
+        assert service._registry.held("flowers", 2) is None
 
 
 async def test_larger_batches_are_warmed_after_the_swap(
