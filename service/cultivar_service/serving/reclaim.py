@@ -1,17 +1,25 @@
 """Gives the memory of dropped versions back to the operating system.
 
-glibc keeps what is freed for the next allocation; after a network of a hundred megabytes that is a hundred megabytes
-that other processes lack, and fragments of it add up from load to load. `malloc_trim` gives them back. It walks the
-heap and holds its locks meanwhile, so it runs off the event loop, and once for many versions that go together.
+glibc keeps what is freed for the next allocation. `malloc_trim` gives back what lies free between things in use; it
+walks the heap and holds its locks meanwhile, so it runs off the event loop, and once for many versions that go
+together. It leaves the free end of every thread's heap, and how much may lie there glibc raises to 64 MB by itself as
+soon as it has seen large blocks come and go, as networks do. So that limit is set: docs/benchmarks.md has the figures.
 """
 
 import asyncio
 import contextlib
 import ctypes
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_THRESHOLD_BYTES = 4 << 20
+"""Larger blocks are mappings of their own, which go at once; a heap's free end that is larger is given back. Decoded
+images of a usual size and batches of them are smaller, so requests allocate from memory that is there."""
+_OWN_LIMITS = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
+"""Variables with which the operator has set them already: mallopt(3)."""
 _DELAY_S = 0.25
 """Versions that go within this time are reclaimed together."""
 
@@ -22,8 +30,12 @@ class Reclaimer:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        # Absent outside glibc, whose allocator is the one that needs it.
-        self._trim: Callable[[int], Any] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        # Absent outside glibc, whose allocator is the one that needs them.
+        libc = ctypes.CDLL(None)
+        self._trim: Callable[[int], Any] | None = getattr(libc, "malloc_trim", None)
+        if self._trim is not None and not os.environ.keys() & _OWN_LIMITS:
+            for limit in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+                libc.mallopt(limit, _THRESHOLD_BYTES)
 
     def watch(self, version: object) -> None:
         """Reclaim once `version` has gone, in whichever thread lets go of it last."""

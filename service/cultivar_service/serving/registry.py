@@ -50,6 +50,7 @@ class Registry:
     async def close(self) -> None:
         """Wait for loads that are under way."""
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        await asyncio.to_thread(self._loader.close)
         await asyncio.to_thread(self._warmer.close)
 
     def live(self, model: str) -> LoadedVersion | None:
