@@ -32,14 +32,18 @@ class LiveApi:
         """Make a version live."""
         model, version = parse_version(request.name)
         expected = _expected(request, model)
-        await self._live.promote(model, version, actor=caller.client, reason=_reason(request.reason), expected=expected)
+        await self._live.promote(
+            model, version, actor=caller.name or caller.client, reason=_reason(request.reason), expected=expected
+        )
         return await self._get(model)
 
     async def rollback_model(self, request: model_pb2.RollbackModelRequest, caller: Caller) -> model_pb2.Model:
         """Make the version live that was so before."""
         model = whole(request.name, "name")
         expected = _expected(request, model)
-        await self._live.rollback(model, actor=caller.client, reason=_reason(request.reason), expected=expected)
+        await self._live.rollback(
+            model, actor=caller.name or caller.client, reason=_reason(request.reason), expected=expected
+        )
         return await self._get(model)
 
     async def set_model_alias(self, request: model_pb2.SetModelAliasRequest, _: Caller) -> model_pb2.Model:
@@ -54,15 +58,27 @@ class LiveApi:
         await self._aliases.delete(model, request.alias)
         return await self._get(model)
 
-    async def delete_model_version(self, request: model_pb2.DeleteModelVersionRequest, _: Caller) -> Empty:
+    async def delete_model_version(self, request: model_pb2.DeleteModelVersionRequest, caller: Caller) -> Empty:
         """Delete a version that no alias points to."""
-        await self._deletion.delete_version(*parse_version(request.name))
+        model, version = parse_version(request.name)
+        await self._check_owns(caller, model, version)
+        await self._deletion.delete_version(model, version)
         return Empty()
 
-    async def delete_model(self, request: model_pb2.DeleteModelRequest, _: Caller) -> Empty:
+    async def delete_model(self, request: model_pb2.DeleteModelRequest, caller: Caller) -> Empty:
         """Delete a model and its versions."""
-        await self._deletion.delete_model(whole(request.name, "name"))
+        model = whole(request.name, "name")
+        await self._check_owns(caller, model)
+        await self._deletion.delete_model(model)
         return Empty()
+
+    async def _check_owns(self, caller: Caller, model: str, version: int | None = None) -> None:
+        """Check that the caller may delete a version, or all of a model; what does not exist is for others to tell."""
+        if not caller.is_admin:
+            creators = await self._catalog.read(lambda connection: models.creators(connection, model))
+            for name, creator in creators.items():
+                if version is None or name == models.version_name(model, version):
+                    caller.check_may_change(name, creator)
 
     async def _get(self, model: str) -> model_pb2.Model:
         found = await self._catalog.read(lambda connection: models.get(connection, model))

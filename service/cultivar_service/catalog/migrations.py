@@ -94,6 +94,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
     ),
     (
+        """CREATE TABLE audit (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            time_ns INTEGER NOT NULL,
+            request_id TEXT NOT NULL,
+            caller TEXT NOT NULL,
+            peer TEXT NOT NULL,
+            method TEXT NOT NULL,
+            resource TEXT NOT NULL,
+            code TEXT NOT NULL
+        )""",
+        "CREATE INDEX audit_by_caller ON audit (caller, sequence)",
+        """CREATE TRIGGER audit_rows_stay_as_they_are BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END""",
+    ),
+    (
         # Who moved `live`, and the entry that a rollback from it goes back to. Until here every move was a promotion.
         "ALTER TABLE alias_history ADD COLUMN before INTEGER",
         "ALTER TABLE alias_history ADD COLUMN actor TEXT NOT NULL DEFAULT ''",

@@ -48,7 +48,13 @@ class Loader:
         folder = self._config.models / model / str(version)
         started = time.perf_counter()
         try:
-            loaded = engine.load(folder, model=model, version=version, threads=self._config.inference_threads)
+            loaded = engine.load(
+                folder,
+                model=model,
+                version=version,
+                device=self._config.device,
+                threads=self._config.inference_threads,
+            )
             self._metrics.version_load_seconds.observe(time.perf_counter() - started)
             return loaded
         except DamagedPackage as error:

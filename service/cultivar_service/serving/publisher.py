@@ -76,6 +76,7 @@ class Publisher:
             name=name,
             state=models.REJECTED,
             training_job=job.name,
+            creator=job.creator,
             architecture=job.recipe.architecture,
             dataset=job.recipe.dataset,
             error=event_pb2.Failure(reason="VERSION_REJECTED", message=message),
@@ -106,6 +107,7 @@ def _describe(loaded: LoadedVersion, job: training_pb2.TrainingJob) -> model_pb2
             name=loaded.name,
             state=models.READY,
             training_job=job.name,
+            creator=job.creator,
             architecture=str(manifest["architecture"]),
             classes=[
                 dataset_pb2.DatasetClass(id=class_id, display_name=name)

@@ -61,6 +61,11 @@ class Registry:
         """Return a READY version if it is in memory."""
         return self._usable.get((model, version))
 
+    def loaded(self) -> list[LoadedVersion]:
+        """Return the versions in memory that requests can get, by model and version."""
+        held = (*self._live.values(), *self._previous.values(), *self._extra.values())
+        return sorted(held, key=lambda one: (one.model, one.version))
+
     async def get(self, model: str, version: int) -> LoadedVersion:
         """Return a READY version, from memory or loaded now, and keep it for a while.
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion
+from cultivar_service.serving.engine import LoadedVersion
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ class Warmer:
 
     def _warm(self, version: weakref.ref[LoadedVersion]) -> None:
         batch = 2
-        while batch <= MAX_BATCH and not self._closing:
+        while not self._closing:
             loaded = version()  # held for one batch at a time: warming keeps no version in memory
-            if loaded is None:
+            if loaded is None or batch > loaded.max_batch:
                 return
             size, channels = loaded.preprocessing.size, loaded.preprocessing.channels
             try:

@@ -42,7 +42,7 @@ async def test_an_older_catalog_s_promotions_can_be_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:2])
+        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:3])
         Catalog(tmp_path / "catalog.sqlite").close()
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
         connection.execute("INSERT INTO models VALUES ('flowers', 1)")
