@@ -10,6 +10,7 @@ CultivarError
 ├── AlreadyExists           ALREADY_EXISTS
 ├── FailedPrecondition      FAILED_PRECONDITION
 │   └── TrainerNotInstalled
+├── Aborted                 ABORTED
 ├── Exhausted               RESOURCE_EXHAUSTED
 │   ├── QueueFull
 │   └── InsufficientDisk
@@ -40,6 +41,7 @@ class Status(enum.Enum):
     NOT_FOUND = enum.auto()
     ALREADY_EXISTS = enum.auto()
     FAILED_PRECONDITION = enum.auto()
+    ABORTED = enum.auto()
     RESOURCE_EXHAUSTED = enum.auto()
     DEADLINE_EXCEEDED = enum.auto()
     UNAVAILABLE = enum.auto()
@@ -152,6 +154,12 @@ class TrainerNotInstalled(FailedPrecondition):
             "no trainer is installed beside this service: install cultivar[trainer] or use the image `gpu`",
             reason="TRAINER_NOT_INSTALLED",
         )
+
+
+class Aborted(CultivarError):
+    """Somebody else was faster; what the request relied on is no longer so."""
+
+    status = Status.ABORTED
 
 
 class Exhausted(CultivarError):
