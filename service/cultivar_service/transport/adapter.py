@@ -128,7 +128,7 @@ class Adapter:
         """Hold a refusal back, without what it was about; at most so many that their messages fill no memory."""
         if self._held < _MOST_HELD:
             self._held += 1
-            refusal.__traceback__ = None  # its frames hold the images
+            refusal.__traceback__ = None  # its frames hold the request
             try:
                 await asyncio.sleep(refusal.hold_s)
             finally:
@@ -257,6 +257,8 @@ class Adapter:
 async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
     """End a call with an error's status. Raises."""
     if isinstance(error, CultivarError):
+        # Some of its frames refer to it: the request that they hold too would stay until the next garbage collection.
+        error.__traceback__ = None
         code, message, metadata = code_of(error), message_of(error), metadata_of(error)
     else:
         logger.exception("request %s: %s failed", call.request_id, method, exc_info=error)
