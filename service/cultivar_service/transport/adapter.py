@@ -95,10 +95,10 @@ class Adapter:
     async def refuse(
         self, service: str, method: str, error: CultivarError, token: Token | None, context: grpc.aio.ServicerContext
     ) -> None:
-        """End a call that was not let in. Raises."""
+        """End a call that was not let in."""
         with self._counted(service, method, context) as call:
             call.token_name = "" if token is None else token.name
-            await _abort(context, call, f"{service}.{method}", error)
+            _end(context, call, f"{service}.{method}", error)
 
     def _unary(self, method: MethodDescriptor, behaviour: Any) -> Any:
         parse = _parser(method)
@@ -119,8 +119,8 @@ class Adapter:
                     if isinstance(error, QueueFull) and error.hold_s:
                         request = None  # it waits for nothing any more
                         await self._hold(error)
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    _end(context, call, method.full_name, error)
+                    return b""
 
         return answer
 
@@ -146,8 +146,7 @@ class Adapter:
                     async for response in self._until_drained(behaviour(request, self._caller(call, context)), context):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    _end(context, call, method.full_name, error)
 
         return answer
 
@@ -167,8 +166,7 @@ class Adapter:
                         async for response in responses:
                             yield response.SerializeToString()
                 except Exception as error:  # As above.
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    _end(context, call, method.full_name, error)
 
         return answer
 
@@ -254,10 +252,13 @@ class Adapter:
             self._metrics.grpc_seconds.labels(method).observe(time.perf_counter() - started)
 
 
-async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
-    """End a call with an error's status. Raises."""
+def _end(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
+    """Let a call end with an error's status.
+
+    Neither gRPC's own exception, which `context.abort` raises, nor the error's frames remain: in circles with what they
+    refer to, they would keep a refused request in memory until the next garbage collection.
+    """
     if isinstance(error, CultivarError):
-        # Some of its frames refer to it: the request that they hold too would stay until the next garbage collection.
         error.__traceback__ = None
         code, message, metadata = code_of(error), message_of(error), metadata_of(error)
     else:
@@ -265,7 +266,9 @@ async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: str, er
         code = grpc.StatusCode.INTERNAL
         message, metadata = internal(call.request_id)
     call.code = code.name
-    await context.abort(code, message, metadata)
+    context.set_code(code)
+    context.set_details(message)
+    context.set_trailing_metadata(metadata)
 
 
 def _note_request(call: _Call, request: Any) -> None:
