@@ -17,7 +17,7 @@ from cultivar_service.serving.statistics import VersionStatistics
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 8
+MAX_BATCH = 4
 """Images that go through a network at a time on a CPU, where larger batches gain nothing."""
 MAX_GPU_BATCH = 32
 """The same on a GPU."""
@@ -112,10 +112,9 @@ def load(folder: Path, *, model: str, version: int, device: str, threads: int) -
 
 
 def _session(onnx: Path, device: str, threads: int) -> Any:
-    model = onnx.read_bytes()
-    graph.check(onnx.name, model)
+    graph.check(onnx.name, onnx.read_bytes())
     try:
-        session = sessions.open_session(model, device=device, threads=threads)
+        session = sessions.open_session(onnx, device=device, threads=threads)
     except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
         raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})", reason="graph") from error
     inputs = {one.name: one.type for one in session.get_inputs()}
