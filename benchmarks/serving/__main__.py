@@ -3,11 +3,12 @@
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.serving import report, side_by_side
+from benchmarks.serving import lineup, report, side_by_side
 from benchmarks.serving.servers import checkout_path, ours
 from benchmarks.serving.side_by_side import Bench
 
@@ -23,6 +24,10 @@ def main() -> None:
     workload = make_workload(folder, checkout, options.flowers, options.python)
     settings = dict(one.split("=", 1) for one in options.setting)
     servers = [ours(checkout, workload, options.python, settings, port=18100)]
+    site = lineup.Site(
+        repository=HERE, checkout=checkout, workload=workload, folder=folder, uv=shutil.which("uv") or options.uv
+    )
+    servers += lineup.peers(site, options.peers)
     results = options.results or folder / "results.jsonl"
     with results.open("w") as out:
         bench = Bench(
@@ -77,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="environment of our service; repeatable"
     )
+    flags.add_argument("--peers", nargs="*", choices=lineup.REQUIREMENTS, default=[], help="beside ours")
+    flags.add_argument("--uv", default=str(Path(sys.executable).with_name("uv")))
     flags.add_argument("--quick", action="store_true", help="one round of 2 s windows: shows that it runs")
     flags.add_argument("--rounds", type=int, help="default: 3")
     flags.add_argument("--seconds", type=float, help="of a window (default: 10)")

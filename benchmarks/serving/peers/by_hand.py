@@ -31,9 +31,10 @@ def top5(logits: NDArray[np.float32]) -> list[dict[str, Any]]:
     """Return the five most probable classes and their probabilities of each row of logits (N, K)."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return [_best(row) for row in probabilities]
+    return [best(row) for row in probabilities]
 
 
-def _best(probabilities: NDArray[np.float32]) -> dict[str, Any]:
+def best(probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the five most probable classes of one image."""
     classes = np.argsort(-probabilities)[:5]
     return {"classes": classes.tolist(), "probabilities": probabilities[classes].tolist()}
