@@ -1,4 +1,4 @@
-"""A minimal HTTP/1.1 client on one kept connection: richer ones would take more of the client's core than the server."""
+"""A minimal HTTP/1.1 client on one kept connection: a richer one would fill the client's core before the server's."""
 
 import asyncio
 

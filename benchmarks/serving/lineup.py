@@ -4,20 +4,21 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.serving.servers import Server, checkout_path
+from benchmarks.serving.servers import Server, checkout_path, free_ports
 
 VARIANTS = ("as shipped", "like for like")
-# As tried; `pip install` may bring newer ones, whose figures are then theirs.
 REQUIREMENTS = {
     "FastAPI": ("fastapi", "uvicorn[standard]", "python-multipart"),
     "KServe": ("kserve",),
     "LitServe": ("litserve", "python-multipart"),
-    "MLServer": ("mlserver",),
+    # 1.7.1's worker processes need an event loop that newer uvloops no longer make by themselves.
+    "MLServer": ("mlserver", "uvloop<0.22"),
     "BentoML": ("bentoml",),
     "TorchServe": ("torchserve", "torch-model-archiver", "torch", "setuptools", "pyyaml"),
 }
@@ -43,9 +44,9 @@ class Site:
         return self.folder / "environments" / peer.lower() / "bin" / "python"
 
 
-def peers(site: Site, names: Sequence[str]) -> Iterator[Server]:
+def peers(site: Site, names: Collection[str]) -> Iterator[Server]:
     """Yield both variants of each peer; a peer that can't run here is told and left out."""
-    for position, name in enumerate(REQUIREMENTS):
+    for name in REQUIREMENTS:
         if name not in names:
             continue
         try:
@@ -53,8 +54,8 @@ def peers(site: Site, names: Sequence[str]) -> Iterator[Server]:
         except NotHere as error:
             print(f"{name} is left out: {error}")
             continue
-        for number, variant in enumerate(VARIANTS):
-            yield MAKERS[name](site, variant, 18200 + 20 * position + 10 * number)
+        for variant in VARIANTS:
+            yield MAKERS[name](site, variant, free_ports())
 
 
 class NotHere(Exception):
@@ -76,7 +77,7 @@ def install(site: Site, name: str) -> None:
         return
     print(f"installing {name}")
     steps = (
-        [site.uv, "venv", "-q", "--clear", "--python", os.sys.executable, str(folder)],  # type: ignore[attr-defined]
+        [site.uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)],
         [site.uv, "pip", "install", "-q", "--python", str(site.python(name)), *requirements],
     )
     for step in steps:
@@ -97,21 +98,25 @@ def _shared() -> list[str]:
     return found
 
 
-def _server(site: Site, name: str, variant: str, port: int, command: Sequence[str], **fields: str) -> Server:
+def _server(
+    site: Site, name: str, variant: str, port: int, command: Sequence[str], jpeg: str, uint8: str = ""
+) -> Server:
     path = os.pathsep.join((str(site.repository), checkout_path(site.checkout)))
     bin_path = os.pathsep.join((str(site.python(name).parent), os.environ["PATH"]))
     environment = {
         **{"PYTHONPATH": path, "PATH": bin_path, "BENCH_VARIANT": variant, "BENCH_PORT": str(port)},
         **{"BENCH_WORKLOAD": str(site.workload), "OMP_WAIT_POLICY": "passive", "BENTOML_DO_NOT_TRACK": "true"},
+        "BENTOML_HOME": str(site.folder / "settings" / "bentoml"),
     }
-    tensor = fields.pop("tensor_protocol", None) if variant == "like for like" else None
+    protocols = {"jpeg": jpeg}
+    if uint8 and variant == "like for like":
+        protocols["uint8"] = uint8
     return Server(
         name=name,
         variant=variant,
         command=command,
         port=port,
-        protocol=fields["protocol"],
-        tensor_protocol=tensor,
+        protocols=protocols,
         environment=environment,
         float_input=variant == "as shipped",
     )
@@ -121,18 +126,17 @@ def _fastapi(site: Site, variant: str, port: int) -> Server:
     quiet = () if variant == "as shipped" else ("--no-access-log",)
     command = (str(site.python("FastAPI")), "-m", "uvicorn", "benchmarks.serving.peers.fastapi_app:app")
     protocol = "http-form" if variant == "as shipped" else "http-body"
-    return _server(site, "FastAPI", variant, port, (*command, "--port", str(port), *quiet), protocol=protocol)
+    return _server(site, "FastAPI", variant, port, (*command, "--port", str(port), *quiet), protocol)
 
 
 def _kserve(site: Site, variant: str, port: int) -> Server:
     command = (str(site.python("KServe")), "-m", "benchmarks.serving.peers.kserve_app")
-    protocols = {"protocol": "peer-infer-jpeg", "tensor_protocol": "peer-infer-uint8"}
-    return _server(site, "KServe", variant, port, command, **protocols)
+    return _server(site, "KServe", variant, port, command, "peer-infer-jpeg", "peer-infer-uint8")
 
 
 def _litserve(site: Site, variant: str, port: int) -> Server:
     command = (str(site.python("LitServe")), "-m", "benchmarks.serving.peers.litserve_app")
-    return _server(site, "LitServe", variant, port, command, protocol="http-form")
+    return _server(site, "LitServe", variant, port, command, "http-form")
 
 
 def _mlserver(site: Site, variant: str, port: int) -> Server:
@@ -149,8 +153,7 @@ def _mlserver(site: Site, variant: str, port: int) -> Server:
     }
     (folder / "model-settings.json").write_text(json.dumps(model))
     command = (str(site.python("MLServer").with_name("mlserver")), "start", str(folder))
-    protocols = {"protocol": "peer-infer-jpeg", "tensor_protocol": "peer-infer-uint8"}
-    return _server(site, "MLServer", variant, port, command, **protocols)
+    return _server(site, "MLServer", variant, port, command, "peer-infer-jpeg", "peer-infer-uint8")
 
 
 def _bentoml(site: Site, variant: str, port: int) -> Server:
@@ -158,7 +161,7 @@ def _bentoml(site: Site, variant: str, port: int) -> Server:
         *(str(site.python("BentoML").with_name("bentoml")), "serve", "benchmarks.serving.peers.bentoml_service:Bench"),
         *("--host", "127.0.0.1", "--port", str(port), "--working-dir", str(site.repository)),
     )
-    return _server(site, "BentoML", variant, port, command, protocol="http-form")
+    return _server(site, "BentoML", variant, port, command, "http-form")
 
 
 def _torchserve(site: Site, variant: str, port: int) -> Server:
@@ -173,6 +176,7 @@ def _torchserve(site: Site, variant: str, port: int) -> Server:
             *("--export-path", str(folder), "--force"),
         ],
         check=True,
+        stderr=subprocess.DEVNULL,
     )
     properties = {
         "inference_address": f"http://127.0.0.1:{port + 1}",
@@ -189,12 +193,10 @@ def _torchserve(site: Site, variant: str, port: int) -> Server:
         *(str(site.python("TorchServe").with_name("torchserve")), "--start", "--foreground"),
         *("--ts-config", str(folder / "config.properties"), "--model-store", str(folder)),
     )
-    server = _server(site, "TorchServe", variant, port, command, protocol="torchserve")
+    server = _server(site, "TorchServe", variant, port, command, "torchserve")
     # Its pid file lies in the folder for temporary files: a second server would find the first one's.
     environment = {**server.environment, "TMPDIR": str(folder), "LOG_LOCATION": str(folder)}
     environment["METRICS_LOCATION"] = str(folder)
-    from dataclasses import replace
-
     return replace(server, environment=environment)
 
 

@@ -5,6 +5,7 @@ import asyncio
 import gc
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ _REQUESTS_PER_CONNECTION = 32
 """Concurrent gRPC calls on a channel; HTTP/1.1 carries one request at a time."""
 _RETRY_AT_ONCE_S = 0.001
 _DRAIN_S = 30.0
+_UNDER_WAY_S = 0.05
+"""From sending to SIGTERM: long enough to arrive, too short to be answered."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -163,15 +166,14 @@ async def terminate_under_way(load: Load, options: argparse.Namespace) -> dict[s
     await asyncio.gather(*(_once(load, number) for number in range(options.concurrency)))
     family = processes.family(options.watch)
     sent = [asyncio.create_task(_once(load, number)) for number in range(options.concurrency)]
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(_UNDER_WAY_S)
     already = sum(one.done() for one in sent)
-    processes.signal_all([options.watch], processes.signal.SIGTERM)
+    processes.signal_all([options.watch], signal.SIGTERM)
     started = time.perf_counter()
     outcomes = Counter(await asyncio.gather(*sent))
-    while processes.alive([options.watch]) and time.perf_counter() - started < _DRAIN_S:
-        await asyncio.sleep(0.02)
+    await asyncio.to_thread(processes.wait_for_end, options.watch, _DRAIN_S)
     ended_s = time.perf_counter() - started
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)  # for its children
     return {
         "in_flight": options.concurrency - already,
         "lost": options.concurrency - outcomes["OK"],

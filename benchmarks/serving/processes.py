@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +44,21 @@ class Usage:
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and its descendants, parents first."""
+    """Return a process, its descendants, and the rest of its session: those whose parents have ended."""
     children: dict[int, list[int]] = {}
+    session: list[int] = []
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid] if _stat(pid) is not None else []
-    for one in found:
-        found.extend(children.get(one, ()))
-    return found
+            if int(fields[3]) == pid:
+                session.append(int(entry.name))
+    found = dict.fromkeys([pid, *session])
+    queue = list(found)
+    for one in queue:
+        new = [child for child in children.get(one, ()) if child not in found]
+        found.update(dict.fromkeys(new))
+        queue.extend(new)
+    return [one for one in found if _stat(one) is not None]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -83,9 +91,27 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
 
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Stay on one core for a while: what is started meanwhile stays there for good."""
+    before = os.sched_getaffinity(0)
+    pin(core)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def alive(pids: list[int]) -> list[int]:
     """Return those that still run; zombies don't."""
     return [one for one in pids if (fields := _stat(one)) is not None and fields[0] != "Z"]
+
+
+def wait_for_end(pid: int, seconds: float) -> None:
+    """Wait until a process has ended; at most so long."""
+    until = time.monotonic() + seconds
+    while alive([pid]) and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -1,6 +1,9 @@
 """How each protocol asks for a classification, with as little work for the client's core as can be."""
 
+import asyncio
+import contextlib
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +16,7 @@ from cultivar.v1 import prediction_pb2
 MODEL = "bench"
 TOP_K = 5
 OPEN_INFERENCE = "/inference.GRPCInferenceService/ModelInfer"
+PREDICT_STREAM = "/cultivar.v1.PredictionService/PredictStream"
 PREDICT = "/cultivar.v1.PredictionService/Predict"
 TORCHSERVE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 _CHANNEL = (
@@ -69,6 +73,57 @@ class GrpcConnection:
         await self._channel.close()
 
 
+class StreamConnection:
+    """One bidirectional stream; answers come in the order of the requests, as many of which may be under way."""
+
+    def __init__(self, address: str, requests: Sequence[bytes]) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL)
+        self._open = self._channel.stream_stream(PREDICT_STREAM)
+        self._requests = requests
+        self._writing = asyncio.Lock()
+        self._waiting: deque[asyncio.Future[int]] = deque()
+        self._call: Any = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def ask(self, index: int) -> int:
+        """Send a request on the stream, which is opened anew where it has ended; return the most probable class."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        async with self._writing:
+            if self._reader is None or self._reader.done():
+                self._call = self._open()
+                self._reader = asyncio.create_task(self._read(self._call))
+            self._waiting.append(answer)
+            # Where it fails, the reader sees why the stream has ended and tells everyone who waits.
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await self._call.write(self._requests[index])
+        return await answer
+
+    async def close(self) -> None:
+        """End the stream and close the channel."""
+        if self._reader is not None:
+            self._call.cancel()
+            await asyncio.wait([self._reader])
+        await self._channel.close()
+
+    async def _read(self, call: Any) -> None:
+        error = Refused("STREAM_ENDED")
+        try:
+            while (message := await call.read()) is not grpc.aio.EOF:
+                waiting = self._waiting.popleft()
+                try:
+                    top1 = stream_top1(message)
+                except Refused as refused:
+                    waiting.set_exception(refused)
+                else:
+                    waiting.set_result(top1)
+        except grpc.aio.AioRpcError as ended:
+            error = refusal(ended)
+        except asyncio.CancelledError:  # how a call that was cancelled here ends
+            error = Refused("CANCELLED")
+        while self._waiting:
+            self._waiting.popleft().set_exception(error)
+
+
 class HttpJson:
     """A kept connection; answers are JSON with a list `classes`, the most probable first."""
 
@@ -85,7 +140,9 @@ class HttpJson:
             raise Refused("NO_CONNECTION", type(error).__name__) from None
         if status != 200:
             raise Refused(f"HTTP_{status}")
-        return int(json.loads(body)["classes"][0])
+        answer = json.loads(body)
+        # BentoML's batched endpoints answer a list, here of one.
+        return int((answer[0] if isinstance(answer, list) else answer)["classes"][0])
 
     async def close(self) -> None:
         """Close the connection."""
@@ -121,6 +178,15 @@ class Inputs:
 def cultivar(address: str, inputs: Inputs) -> Connection:
     """Predict of our own protocol."""
     return GrpcConnection(address, PREDICT, inputs.requests("cultivar", predict_request), predict_top1)
+
+
+def cultivar_stream(address: str, inputs: Inputs) -> Connection:
+    """PredictStream of our own protocol."""
+
+    def make(image: bytes) -> bytes:
+        return bytes(wire.StreamRequest(request=predict_request(image)).SerializeToString())
+
+    return StreamConnection(address, inputs.requests("stream", make))
 
 
 def infer_jpeg(address: str, inputs: Inputs) -> Connection:
@@ -181,6 +247,7 @@ def http_form(address: str, inputs: Inputs) -> Connection:
 
 PROTOCOLS: dict[str, Connect] = {
     "cultivar": cultivar,
+    "cultivar-stream": cultivar_stream,
     "infer-jpeg": infer_jpeg,
     "infer-uint8": infer_uint8,
     "peer-infer-jpeg": peer_infer_jpeg,
@@ -206,6 +273,18 @@ def predict_top1(answer: bytes) -> int:
     if result.HasField("error"):
         raise Refused(result.error.code, result.error.reason)
     return int(result.classification.classes[0].index)
+
+
+def stream_top1(message: bytes) -> int:
+    """Return the most probable class of a PredictStreamResponse.
+
+    Raises:
+        Refused: the request was refused, or its image not classified.
+    """
+    answer = wire.StreamResponse.FromString(message)
+    if answer.HasField("error"):
+        raise Refused(answer.error.code, answer.error.reason)
+    return predict_top1(answer.response)
 
 
 def infer_request(tensor: tuple[str, list[int], bytes], *, classify: bool) -> bytes:

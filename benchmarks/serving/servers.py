@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -29,10 +30,9 @@ class Server:
     command: Sequence[str]
     port: int
     """Where it answers."""
-    protocol: str
-    """One of PROTOCOLS, for a JPEG."""
-    tensor_protocol: str | None = None
-    """One of PROTOCOLS, for uint8 pixels; None: it has none."""
+    protocols: Mapping[str, str]
+    """Which of PROTOCOLS it speaks, by what is sent: `jpeg`, and perhaps `uint8`, `infer` (a JPEG by the Open Inference
+    Protocol, where that isn't the first) and `stream`."""
     environment: Mapping[str, str] = field(default_factory=dict)
     float_input: bool = False
     """Whether it answers from the float-input graph and pixels prepared by hand."""
@@ -58,7 +58,7 @@ class Running:
         plain = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         one_thread = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
         self.started = time.perf_counter()
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log, processes.pinned(core):  # before it counts its cores
             self._process = subprocess.Popen(
                 list(server.command),
                 env={**plain, **one_thread, **server.environment},
@@ -67,7 +67,6 @@ class Running:
                 stderr=log,
                 cwd=folder,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # before it counts its cores
             )
         self.pid = self._process.pid
 
@@ -119,8 +118,21 @@ def checkout_path(checkout: Path) -> str:
     return os.pathsep.join(str(checkout / one) for one in ("protos", "contract", "service", "trainer", "clients"))
 
 
-def ours(checkout: Path, workload: Path, python: str, settings: Mapping[str, str], *, port: int) -> Server:
+_taken: set[int] = set()
+
+
+def free_ports() -> int:
+    """Return the first of five ports in a row that nobody listens on and that this run hasn't given out."""
+    while True:
+        first = random.randrange(20_000, 32_000, 5)
+        if first not in _taken and not any(_listens(first + one) for one in range(5)):
+            _taken.add(first)
+            return first
+
+
+def ours(checkout: Path, workload: Path, python: str, settings: Mapping[str, str]) -> Server:
     """Return our service, from a checkout."""
+    port = free_ports()
     return Server(
         name="Cultivar",
         variant="ours",
@@ -129,8 +141,12 @@ def ours(checkout: Path, workload: Path, python: str, settings: Mapping[str, str
             *("--grpc-address", f"127.0.0.1:{port}", "--metrics-address", "127.0.0.1:0"),
         ),
         port=port,
-        protocol="cultivar",
-        tensor_protocol="infer-uint8",
+        protocols={
+            "jpeg": "cultivar",
+            "uint8": "infer-uint8",
+            "infer": "infer-jpeg",
+            "stream": "cultivar-stream",
+        },
         environment={"PYTHONPATH": checkout_path(checkout), "OMP_WAIT_POLICY": "passive", **settings},
     )
 
@@ -142,7 +158,7 @@ def _listens(port: int) -> bool:
 
 
 async def _ask(server: Server, image: bytes, expected: int) -> str:
-    connection = PROTOCOLS[server.protocol](server.address, Inputs([image]))
+    connection = PROTOCOLS[server.protocols["jpeg"]](server.address, Inputs([image]))
     try:
         answer = await asyncio.wait_for(connection.ask(0), 60)
         return "right" if answer == expected else f"class {answer}, not {expected}"

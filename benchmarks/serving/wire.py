@@ -1,4 +1,4 @@
-"""Protobuf messages of other servers, in a pool of their own so that they clash with nobody's stubs."""
+"""Protobuf messages of streams and of other servers, in a pool of their own so that they clash with nobody's stubs."""
 
 from typing import Any
 
@@ -36,6 +36,10 @@ _MESSAGES = {
         "string model_name=1; string model_version=2; string id=3; *Parameters parameters=4; *Tensor outputs=5; "
         "*bytes raw_output_contents=6"
     ),
+    # Our stream's; the messages within stay bytes, which travel alike.
+    "StreamRequest": "string id=1; bytes request=2",
+    "StreamResponse": "string id=1; bytes response=2; StreamError error=3",
+    "StreamError": "string code=1; string reason=2",
     # TorchServe's org.pytorch.serve.grpc.inference
     "NamedBytes": "string key=1; bytes value=2",
     "PredictionsRequest": "string model_name=1; string model_version=2; *NamedBytes input=3",
@@ -70,6 +74,10 @@ InferRequest = _CLASSES["InferRequest"]
 """Open Inference Protocol v2: ModelInferRequest."""
 InferResponse = _CLASSES["InferResponse"]
 """Open Inference Protocol v2: ModelInferResponse."""
+StreamRequest = _CLASSES["StreamRequest"]
+"""Ours: PredictStreamRequest."""
+StreamResponse = _CLASSES["StreamResponse"]
+"""Ours: PredictStreamResponse."""
 PredictionsRequest = _CLASSES["PredictionsRequest"]
 """TorchServe's."""
 PredictionResponse = _CLASSES["PredictionResponse"]

@@ -1,6 +1,6 @@
 """Makes what is sent and what answers: 64 JPEGs, a mobilenet_v3_small package, its float-input twin, a data directory.
 
-    python -m benchmarks.serving.workload FOLDER --checkout DIR [--flowers FILE.tar]
+    python -m benchmarks.serving.workload FOLDER --checkout DIR [--photographs FILE.tar]
 
 Runs with the measured checkout's own code on the path: exporter, preprocessing and catalog are its own.
 """
@@ -35,12 +35,12 @@ def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("folder", type=Path)
     flags.add_argument("--checkout", type=Path, required=True)
-    flags.add_argument("--flowers", type=Path, help="tar of photographs; without it, images are drawn")
+    flags.add_argument("--photographs", type=Path, help="tar of photographs; without it, images are drawn")
     options = flags.parse_args()
     sys.path.insert(0, str(options.checkout / "tests" / "service"))
     folder: Path = options.folder
     shutil.rmtree(folder, ignore_errors=True)
-    write_images(folder / "images", options.flowers)
+    write_images(folder / "images", options.photographs)
     images = [path.read_bytes() for path in sorted((folder / "images").glob("*.jpg"))]
     write_package(folder / "package", images, folder)
     asyncio.run(write_data_directory(folder / "data", folder / "package"))
@@ -84,14 +84,14 @@ def drawn() -> Iterator[Image.Image]:
 
 
 def _encode(image: Image.Image, target: float) -> bytes:
-    """Return the JPEG whose quality brings it nearest to a size in bytes."""
-    best = b""
+    """Return the JPEG whose quality brings it nearest to a size in bytes, within the limits."""
+    found = []
     for quality in range(50, 100):
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
-        if abs(len(buffer.getvalue()) - target) < abs(len(best) - target):
-            best = buffer.getvalue()
-    return best
+        found.append(buffer.getvalue())
+    allowed = [one for one in found if SMALLEST <= len(one) <= LARGEST]
+    return min(allowed or found, key=lambda one: abs(len(one) - target))
 
 
 def write_package(folder: Path, images: Sequence[bytes], beside: Path) -> None:

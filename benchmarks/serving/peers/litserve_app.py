@@ -17,7 +17,7 @@ class Bench(litserve.LitAPI):
 
     def decode_request(self, request: Request) -> Any:
         """Return the image as the graph takes it."""
-        return self.classifier.prepare(request["image"].file.read())  # type: ignore[index]
+        return self.classifier.prepare(request["image"].file.read())
 
     def batch(self, inputs: list[Any]) -> list[Any]:
         """Leave stacking to the session's call."""
