@@ -9,6 +9,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._transport: asyncio.Transport | None = None
+        self._asking = asyncio.Lock()
         self._waiting: asyncio.Future[tuple[int, bytes]] | None = None
         self._received = bytearray()
         self._body_at = 0
@@ -19,18 +20,19 @@ class HttpConnection(asyncio.Protocol):
         self._close = False
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a whole request; return status and body.
+        """Send a whole request, once earlier ones have been answered; return status and body.
 
         Raises:
             OSError: there is no connection, or it broke.
         """
         loop = asyncio.get_running_loop()
-        if self._transport is None:
-            await loop.create_connection(lambda: self, self._host, self._port)
-        assert self._transport is not None
-        self._waiting = loop.create_future()
-        self._transport.write(request)
-        return await self._waiting
+        async with self._asking:
+            if self._transport is None:
+                await loop.create_connection(lambda: self, self._host, self._port)
+            assert self._transport is not None
+            self._waiting = loop.create_future()
+            self._transport.write(request)
+            return await self._waiting
 
     def close(self) -> None:
         """Close the connection."""

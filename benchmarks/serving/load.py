@@ -176,7 +176,8 @@ async def terminate_under_way(load: Load, options: argparse.Namespace) -> dict[s
     await asyncio.sleep(1.0)  # for its children
     return {
         "in_flight": options.concurrency - already,
-        "lost": options.concurrency - outcomes["OK"],
+        "refused": sum(count for one, count in outcomes.items() if one.endswith("told to try again")),
+        "lost": sum(count for one, count in outcomes.items() if one != "OK" and not one.endswith("told to try again")),
         "outcomes": dict(outcomes),
         "ended_s": round(ended_s, 2),
         "processes_left": len(processes.alive(family)),
@@ -187,7 +188,7 @@ async def _once(load: Load, number: int) -> str:
     try:
         await load.connections[number % len(load.connections)].ask(number % load.count)
     except Refused as error:
-        return str(error)
+        return str(error) if error.retry_s is None else f"{error}, told to try again"
     return "OK"
 
 

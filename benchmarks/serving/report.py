@@ -169,7 +169,7 @@ def _ends(results: Results) -> str:
         seconds = _number(_median([one["ended_s"] for one in ends]), 1) if ends else ""
         total = f"{sum(one['lost'] for one in ends)} of {sum(one['in_flight'] for one in ends)}"
         rows.append([server, _number(_median([one["seconds"] for one in lines]), 2), total, lost, seconds, str(left)])
-    header = ["exec to first right answer, s", "lost at SIGTERM", "as", "ended after s", "processes left"]
+    header = ["exec to first right answer, s", "lost at SIGTERM", "not answered", "ended after s", "processes left"]
     return _table(["", *header], rows)
 
 

@@ -171,7 +171,7 @@ def test_http_answers_are_read_whole_however_they_arrive(reply: bytes) -> None:
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             connection = http_client.HttpConnection("127.0.0.1", server.sockets[0].getsockname()[1])
-            answers = [await connection.ask(b"GET") for _ in range(2)]
+            answers = await asyncio.gather(connection.ask(b"GET"), connection.ask(b"GET"))
             connection.close()
             await closed.wait()
         return answers
