@@ -54,6 +54,13 @@ def test_a_package_imports_only_those_it_may(folder: str) -> None:
         assert used <= PACKAGES[folder], file
 
 
+def test_only_the_service_imports_the_open_inference_protocol() -> None:
+    # A process that imports another client's stubs of it can't import ours: both would be called `inference`.
+    for folder in set(PACKAGES) - {"service/cultivar_service"}:
+        for file in (ROOT / folder).rglob("*.py"):
+            assert not [name for name in imports(file) if name.startswith("cultivar.open_inference")], file
+
+
 def test_inside_the_trainer_arrows_go_down() -> None:
     # The service's own table is in tests/service/test_service_arrows.py.
     floors, folder = TRAINER, ROOT / "trainer/cultivar_trainer"
@@ -78,7 +85,7 @@ def test_inside_the_trainer_arrows_go_down() -> None:
         ("cultivar_contract.package", ("torch", "grpc", "sqlalchemy")),
         ("cultivar_trainer.tasks.train", ("grpc", "sqlalchemy", "onnx", "onnxruntime", "matplotlib", "tensorboard")),
         ("cultivar_trainer.tasks.import_dataset", ("torch", "grpc")),
-        ("cultivar_client", ("numpy", "torch", "rich", "typer", "yaml")),
+        ("cultivar_client", ("numpy", "torch", "rich", "typer", "yaml", "cultivar.open_inference")),
     ],
 )
 def test_importing_a_module_leaves_what_it_does_not_need_unloaded(module: str, absent: tuple[str, ...]) -> None:

@@ -1,6 +1,9 @@
-"""How the channel to the service is set up: message limits, retries, keep-alive."""
+"""How the channel to the service is set up: TLS, message limits, retries, keep-alive."""
 
+import ipaddress
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -60,6 +63,43 @@ OPTIONS = [
 ]
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """Returns a channel to `address` (`host:port`); nothing is sent before the first call."""
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tls:
+    """How a service proves who it is, and a client where the service asks for it. Files are PEM."""
+
+    ca: Path | None = None
+    """Authorities that the service's certificate may come from; None: the public ones."""
+    certificate: Path | None = None
+    """The client's certificate."""
+    key: Path | None = None
+    """Its key."""
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a client's certificate and its key belong together: give both")
+
+
+def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
+    """Returns a channel to `address` (`host:port`); nothing is sent before the first call.
+
+    Raises OSError where a file of `tls` can't be read.
+    """
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    ca, certificate, key = (path and path.read_bytes() for path in (tls.ca, tls.certificate, tls.key))
+    credentials = grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=certificate)
+    return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+
+
+def stays_here(address: str) -> bool:
+    """Tells whether what is sent to `address` stays on this machine."""
+    if address.startswith("unix:"):
+        return True
+    for scheme in ("dns:///", "dns:", "ipv4:", "ipv6:"):
+        address = address.removeprefix(scheme)
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -13,6 +13,8 @@ class Client(DatasetCalls, TrainingCalls, ModelCalls):
         async for event in client.watch_training_job(job.name):
             print(event)
 
+    A service that asks for it gets a token, over TLS: Client("host:443", token=..., tls=Tls(ca=Path("ca.pem"))).
+
     Calls take plain values and answer with the API's messages. Each unary call ends within `timeout_s` seconds unless
     it is given another `timeout_s`. Every call raises `CultivarError` where the service refuses it or can't be reached.
     """

@@ -1,13 +1,13 @@
 """One connection to a service: deadlines, the token, pages, and errors turned into CultivarError."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from cultivar_client.channel import open_channel
-from cultivar_client.errors import error_from_rpc
+from cultivar_client.channel import Tls, open_channel, stays_here
+from cultivar_client.errors import CultivarError, error_from_rpc
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -17,8 +17,28 @@ Answer = TypeVar("Answer", bound=Message)
 class Connection:
     """The channel, and the ways in which calls go over it."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, token: str | None = None, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        token: str | None = None,
+        tls: Tls | None = None,
+        insecure: bool = False,
+        timeout_s: float = 30.0,
+    ) -> None:
+        """Takes where the service is. `insecure`: the network is trusted with a token that is not encrypted.
+
+        Raises CultivarError where a token would leave this machine readable.
+        """
+        if token and tls is None and not insecure and not stays_here(address):
+            raise CultivarError(
+                f"the token would be sent to {address} where others can read it: use TLS (--tls, --tls-ca), or set "
+                "CULTIVAR_INSECURE=true if the network is trusted",
+                code="INVALID_ARGUMENT",
+                reason="TOKEN_NEEDS_TLS",
+            )
         self.address = address
+        self._tls = tls
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout_s = timeout_s
         self._channel: grpc.aio.Channel | None = None
@@ -26,7 +46,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         # Opened here, not in the constructor: the channel belongs to the running event loop.
-        self._channel = open_channel(self.address)
+        self._channel = open_channel(self.address, self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +80,9 @@ class Connection:
         assert isinstance(response, answer)
         return response
 
-    async def _stream(self, method: Any, request: Message, answer: type[Answer]) -> AsyncGenerator[Answer, None]:
+    async def _stream(
+        self, method: Any, request: Message | AsyncIterable[Message], answer: type[Answer]
+    ) -> AsyncGenerator[Answer, None]:
         call = method(request, metadata=self._metadata)
         try:
             async for message in call:

@@ -69,7 +69,7 @@ def _plain_message(error: grpc.aio.AioRpcError, address: str) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE:
         return (
             f"no service answers at {address} ({details}): start one with `cultivar-service`, "
-            "or name another address with --address or CULTIVAR_ADDRESS"
+            "or name another address with --address or CULTIVAR_ADDRESS; one that speaks TLS needs --tls or --tls-ca"
         )
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"the service at {address} did not answer in time ({details})"

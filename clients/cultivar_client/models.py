@@ -1,6 +1,7 @@
 """Calls about models, their files, and classification."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,47 @@ class ModelCalls(Connection):
             model=model, images=images, top_k=top_k, all_probabilities=all_probabilities
         )
         return await self._unary(self._predictions.Predict, request, prediction_pb2.PredictResponse, timeout_s)
+
+    async def predict_stream(
+        self,
+        model: str,
+        batches: AsyncIterable[Sequence[bytes]],
+        *,
+        top_k: int | None = None,
+        all_probabilities: bool = False,
+    ) -> AsyncGenerator[prediction_pb2.PredictStreamResponse, None]:
+        """Classifies batches of encoded images as they come, over one stream; yields an answer to each, in their order.
+
+        The service works on several at a time and takes more as it has room, so `batches` is asked for the next one
+        only then. A batch that is refused has its `error` as its answer, and the stream goes on. Raises CultivarError
+        where the stream ends, and what `batches` raises.
+        """
+        failure: Exception | None = None
+
+        async def requests() -> AsyncIterator[prediction_pb2.PredictStreamRequest]:
+            nonlocal failure
+            number = 0
+            try:
+                async for images in batches:
+                    request = prediction_pb2.PredictRequest(
+                        model=model, images=images, top_k=top_k, all_probabilities=all_probabilities
+                    )
+                    yield prediction_pb2.PredictStreamRequest(id=str(number), request=request)
+                    number += 1
+            except Exception as error:
+                failure = error
+                raise
+
+        stream = self._stream(self._predictions.PredictStream, requests(), prediction_pb2.PredictStreamResponse)
+        try:
+            async with aclosing(stream):
+                async for answer in stream:
+                    yield answer
+        except asyncio.CancelledError:
+            # gRPC answers an error of `batches` by cancelling the call.
+            if failure is not None:
+                raise failure from None
+            raise
 
     @property
     def _models(self) -> Any:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cultivar_service.config import Address, Config
+from cultivar_service.config import Address, Config, Security
 from cultivar_service.errors import StartupRefused
 
 logger = logging.getLogger("cultivar_service")
@@ -21,6 +21,11 @@ def main() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        if sys.argv[1:2] and sys.argv[1] in ("tokens", "audit"):
+            from cultivar_service import administration  # it imports what reads the catalog
+
+            administration.run(sys.argv[1:], os.environ)
+            return
         config = read_config(sys.argv[1:], os.environ)
     except ValueError as error:
         print(f"cultivar-service: {error}", file=sys.stderr)
@@ -47,6 +52,10 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         flag: str | None = getattr(flags, name)
         return flag if flag is not None else environment.get(f"CULTIVAR_{name.upper()}") or default
 
+    def file(name: str) -> Path | None:
+        path = setting(name, "")
+        return Path(path).absolute() if path else None
+
     data_dir = Path(setting("data_dir", "cultivar-data")).absolute()
     return Config(
         data_dir=data_dir,
@@ -54,7 +63,16 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         datasets_root=Path(setting("datasets_root", str(data_dir / "sources"))).absolute(),
         grpc_address=Address.parse(setting("grpc_address", "127.0.0.1:50051")),
         metrics_address=Address.parse(setting("metrics_address", "127.0.0.1:9464")),
-        insecure=_boolean(setting("insecure", "false")),
+        device=setting("device", "auto"),
+        max_queued_images=_number("max_queued_images", setting("max_queued_images", "64")),
+        inference_threads=_number("inference_threads", setting("inference_threads", "1")),
+        security=Security(
+            certificate=file("tls_certificate"),
+            key=file("tls_key"),
+            client_ca=file("tls_client_ca"),
+            tokens_file=file("tokens_file"),
+            insecure=_boolean(setting("insecure", "false")),
+        ),
     )
 
 
@@ -79,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cultivar-service",
         description="Fine-tunes image classifiers and serves them over gRPC.",
-        epilog="Every flag can be set in the environment instead: --data-dir as CULTIVAR_DATA_DIR, and so on.",
+        epilog="Every flag can be set in the environment instead: --data-dir as CULTIVAR_DATA_DIR, and so on. "
+        "`cultivar-service tokens --help` makes tokens, `cultivar-service audit --help` tells who changed what.",
         allow_abbrev=False,
     )
     parser.add_argument("--data-dir", metavar="DIR", help="what the service keeps (default: ./cultivar-data)")
@@ -91,6 +110,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--datasets-root", metavar="DIR", help="folders that data sets are imported from (default: DATA_DIR/sources)"
     )
+    parser.add_argument("--device", metavar="DEVICE", help="predictions: auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--max-queued-images", metavar="N", help="images that may wait for a model version (default: 64)"
+    )
+    parser.add_argument("--inference-threads", metavar="N", help="threads that compute one batch on a CPU (default: 1)")
+    parser.add_argument(
+        "--tls-certificate", metavar="FILE", help="PEM file of the certificate and its chain: gRPC by TLS"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="PEM file of the certificate's key")
+    parser.add_argument(
+        "--tls-client-ca", metavar="FILE", help="PEM file: clients need a certificate that it vouches for"
+    )
+    parser.add_argument(
+        "--tokens-file", metavar="FILE", help="let in who has one of these tokens: `tokens add` makes it"
+    )
     parser.add_argument(
         "--insecure",
         action="store_const",
@@ -98,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         help="let gRPC listen, without TLS and tokens, where other machines can connect",
     )
     return parser
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"CULTIVAR_{name.upper()} {text!r}: use a whole number") from None
 
 
 def _boolean(text: str) -> bool:

@@ -49,6 +49,68 @@ class Address:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Security:
+    """Who may connect to gRPC, and how."""
+
+    certificate: Path | None = None
+    """PEM file of the certificate and its chain; None: no TLS."""
+    key: Path | None = None
+    """PEM file of the certificate's key, without a password."""
+    client_ca: Path | None = None
+    """PEM file of the authorities that clients' certificates must come from; None: clients need none."""
+    tokens_file: Path | None = None
+    """File of the tokens that are let in; None: no token is asked for."""
+    insecure: bool = False
+    """Whether gRPC may listen, without TLS and tokens, where other machines can connect."""
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate and its key belong together: set both --tls-certificate and --tls-key")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("--tls-client-ca asks clients for certificates, which needs --tls-certificate as well")
+
+    def check_public(self, address: Address) -> None:
+        """Check that gRPC may listen at an address that other machines can reach.
+
+        Raises:
+            ValueError: certificate or tokens are missing, and nobody said that the network is trusted.
+        """
+        missing = []
+        if self.certificate is None:
+            missing.append("a certificate (--tls-certificate, --tls-key)")
+        if self.tokens_file is None:
+            missing.append("tokens (--tokens-file)")
+        if missing and not self.insecure:
+            raise ValueError(
+                f"gRPC address {address} can be reached from other machines, without {' and without '.join(missing)}: "
+                "set what is missing, use 127.0.0.1, or set CULTIVAR_INSECURE=true if the network is trusted"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionLimits:
+    """What one client, or all of them, may take of the wire."""
+
+    max_connections: int = 4096
+    """Connections at a time; more are closed at once."""
+    max_streams: int = 1000
+    """Requests under way on one connection; more wait on the client's side."""
+    max_requests: int = 4096
+    """Requests under way on all connections, watches among them; more are refused."""
+    handshake_s: float = 20.0
+    """Seconds that TLS and HTTP/2 get to come about."""
+    ping_s: float = 120.0
+    """Seconds after which a silent client is asked whether it lives."""
+    idle_s: float = 900.0
+    """Seconds after which a connection without requests is closed; clients open it again when they need it."""
+    age_s: float = 3600.0
+    """Seconds after which a connection takes no new requests: clients open another, so that load spreads anew."""
+    age_grace_s: float = 4000.0
+    """Seconds that the requests of such a connection get to end: longer than an evaluation may take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """The service's settings."""
 
@@ -62,8 +124,10 @@ class Config:
     """Where gRPC listens."""
     metrics_address: Address = field(default=Address("127.0.0.1", 9464))
     """Where /metrics and /healthz listen."""
-    insecure: bool = False
-    """Whether gRPC may listen, without TLS and tokens, where other machines can connect."""
+    security: Security = field(default=Security())
+    """Who may connect to gRPC, and how."""
+    connections: ConnectionLimits = field(default=ConnectionLimits())
+    """What clients may take of the wire."""
     trainer_command: tuple[str, ...] = ()
     """Program and first arguments of a trainer; empty: the installed cultivar_trainer, where there is one."""
     max_running_jobs: int = 1
@@ -88,12 +152,14 @@ class Config:
     """Largest gRPC message that is received."""
     max_images_per_request: int = 256
     """Images in one Predict."""
-    max_images_in_flight: int = 512
-    """Images of all requests together that may wait or run; more are refused."""
+    max_queued_images: int = 64
+    """Images that may wait for a model version; more are refused."""
     max_extra_versions: int = 4
     """Loaded model versions beside the live ones."""
-    inference_threads: int = field(default_factory=cores)
-    """Threads that one ONNX Runtime session computes with."""
+    device: str = "auto"
+    """What computes predictions: `auto` (a GPU where one works), `cpu` or `cuda`."""
+    inference_threads: int = 1
+    """Threads that compute one batch on a CPU; every core computes batches of its own."""
     cache_budget_bytes: int = 20 << 30
     """Size that trainers' derived stores and features may take together."""
     min_free_bytes: int = 500 << 20
@@ -101,14 +167,19 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check what could not work."""
-        if not self.grpc_address.is_loopback and not self.insecure:
-            raise ValueError(
-                f"gRPC address {self.grpc_address} can be reached from other machines, without TLS or tokens: "
-                "use 127.0.0.1, or set CULTIVAR_INSECURE=true if the network is trusted"
-            )
-        for name in ("max_running_jobs", "max_running_imports", "max_message_bytes", "inference_threads"):
+        if not self.grpc_address.is_loopback:
+            self.security.check_public(self.grpc_address)
+        for name in (
+            "max_running_jobs",
+            "max_running_imports",
+            "max_message_bytes",
+            "max_queued_images",
+            "inference_threads",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
 
     @property
     def catalog(self) -> Path:

@@ -1,6 +1,8 @@
 """Everything that can go wrong with a request, as a tree; each error knows the status that it is answered with.
 
 CultivarError
+├── Unauthenticated         UNAUTHENTICATED
+├── PermissionDenied        PERMISSION_DENIED
 ├── InvalidRequest          INVALID_ARGUMENT
 │   └── OutOfRange          OUT_OF_RANGE
 ├── NotBuilt                UNIMPLEMENTED
@@ -30,6 +32,8 @@ _MAX_SHOWN = 80
 class Status(enum.Enum):
     """Status codes by the names that every transport knows."""
 
+    UNAUTHENTICATED = enum.auto()
+    PERMISSION_DENIED = enum.auto()
     INVALID_ARGUMENT = enum.auto()
     OUT_OF_RANGE = enum.auto()
     UNIMPLEMENTED = enum.auto()
@@ -67,6 +71,18 @@ class CultivarError(Exception):
         """Type and name of the resource that it is about."""
         self.retry_after_s = retry_after_s
         """Seconds after which the same request may succeed."""
+
+
+class Unauthenticated(CultivarError):
+    """The sender did not prove who they are."""
+
+    status = Status.UNAUTHENTICATED
+
+
+class PermissionDenied(CultivarError):
+    """The sender is known and may not do this."""
+
+    status = Status.PERMISSION_DENIED
 
 
 class InvalidRequest(CultivarError):

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 
+from cultivar.open_inference import open_inference_pb2
 from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, training_pb2
 from cultivar_service.api.architectures import ArchitecturesApi
 from cultivar_service.api.artifacts import ArtifactApi
+from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.models import ModelApi
+from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
 from cultivar_service.api.training import TrainingApi
@@ -30,6 +33,8 @@ from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.transport.authentication import authentication
+from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
 
 logger = logging.getLogger(__name__)
@@ -49,8 +54,9 @@ class Service:
         """Take the data directory and build the parts.
 
         Raises:
-            StartupRefused: another service holds the data directory, or it can't be used.
+            StartupRefused: another service holds the data directory, or something that is set can't be used.
         """
+        who, credentials = authentication(config.security), server_credentials(config.security)
         self._config = config
         self.metrics = metrics = Metrics()
         metrics.registry.register(GpuCollector())
@@ -64,7 +70,7 @@ class Service:
         self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
         self.publisher = publisher = Publisher(config, catalog, storage, registry, metrics)
         resolver = Resolver(catalog, registry, publisher)
-        self._predictor = Predictor(config, metrics)
+        self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
@@ -72,6 +78,7 @@ class Service:
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
         sources = WeightSources(config.models, catalog, resolver)
+        self._audit = AuditTrail(catalog)
         self._grpc = GrpcServer(
             {
                 dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
@@ -89,11 +96,25 @@ class Service:
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
                 prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: (
-                    PredictionApi(resolver, self._predictor, metrics, config.max_images_per_request),
+                    PredictionApi(resolver, self._predictor, metrics.predictions, config.max_images_per_request),
+                ),
+                open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]: (
+                    OpenInferenceApi(
+                        catalog,
+                        resolver,
+                        registry,
+                        self._predictor,
+                        metrics.predictions,
+                        max_images=config.max_images_per_request,
+                        is_ready=lambda: self._grpc.is_serving,
+                    ),
                 ),
             },
             metrics,
-            max_message_bytes=config.max_message_bytes,
+            self._audit,
+            config,
+            authentication=who,
+            credentials=credentials,
         )
         self._metrics_server: MetricsServer | None = None
 
@@ -115,6 +136,8 @@ class Service:
             ) from error
         self._metrics_server.start()
         self.metrics_address = self._metrics_server.address
+        if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
+            logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._registry.start()
         await self._imports.start()
         await self._jobs.start()
@@ -132,6 +155,7 @@ class Service:
         await self._jobs.close()
         await self._imports.close()
         await asyncio.to_thread(self._predictor.close)
+        await self._audit.close()
         await asyncio.to_thread(self._catalog.close)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)

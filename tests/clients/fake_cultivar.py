@@ -184,6 +184,10 @@ class FakeCultivar(
             results.append(result)
         return prediction_pb2.PredictResponse(model_version=VERSION, results=results)
 
+    def PredictStream(self, requests, context):
+        for one in requests:
+            yield prediction_pb2.PredictStreamResponse(id=one.id, response=self.Predict(one.request, context))
+
 
 @contextmanager
 def serving(fake: FakeCultivar) -> Iterator[FakeCultivar]:

@@ -57,6 +57,31 @@ def test_a_large_prediction_is_repeated_too(fake):
     assert len(fake.requests) == 2
 
 
+async def batches_of(*batches, then=None):
+    for batch in batches:
+        yield batch
+    if then is not None:
+        raise then
+
+
+def test_a_stream_of_batches_is_answered_in_order(fake):
+    batches = batches_of([b"jpeg"], [b"broken", b"jpeg"])
+
+    answers = call(fake, lambda client: collect(client.predict_stream("flowers", batches, top_k=1)), token="secret")
+
+    assert [answer.id for answer in answers] == ["0", "1"]
+    assert [len(answer.response.results) for answer in answers] == [1, 2]
+    assert [request.top_k for request in fake.requests] == [1, 1]
+    assert fake.metadata["authorization"] == "Bearer secret"
+
+
+def test_an_error_of_the_batches_reaches_who_asked_for_answers(fake):
+    batches = batches_of([b"jpeg"], then=OSError("the disk is gone"))
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        call(fake, lambda client: collect(client.predict_stream("flowers", batches)))
+
+
 def test_a_delete_is_not_repeated(fake):
     fake.unavailable_answers = 1
 

@@ -65,6 +65,27 @@ def test_compose_publishes_to_its_own_host_alone_and_mounts_files_that_are_there
                 assert (ROOT / volume.split(":")[0]).exists(), volume
 
 
+class _ComposeLoader(yaml.SafeLoader):
+    """Reads compose's own tag as what stands behind it."""
+
+
+_ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+
+
+def test_compose_with_tls_lets_the_service_start_on_a_public_address(
+    compose: dict[str, Any], image_settings: dict[str, str]
+) -> None:
+    text = (ROOT / "deploy/compose.tls.yaml").read_text()
+    over = yaml.load(text, Loader=_ComposeLoader)["services"]["cultivar"]
+    settings = {**image_settings, **compose["services"]["cultivar"]["environment"], **over["environment"]}
+
+    config = read_config([], settings)
+
+    assert not config.security.insecure
+    assert not config.grpc_address.is_loopback
+    assert over["ports"] == ["50051:50051"]
+
+
 def metrics() -> Iterator[str]:
     for family in Metrics().registry.collect():
         yield from (family.name + suffix for suffix in SUFFIXES.get(family.type, ("",)))

@@ -10,6 +10,10 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from prometheus_client import CollectorRegistry
+
+from cultivar_service.config import Address
+from cultivar_service.telemetry.http import MetricsServer
 
 SCRIPT = Path(__file__).parents[2] / "deploy/healthcheck.py"
 
@@ -30,8 +34,8 @@ def port(servicer: health.HealthServicer) -> Iterator[int]:
         server.stop(None).wait()
 
 
-def check(address: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CULTIVAR_GRPC_ADDRESS": address, "http_proxy": "http://127.0.0.1:1"}
+def check(address: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CULTIVAR_GRPC_ADDRESS": address, "http_proxy": "http://127.0.0.1:1", **settings}
     return subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -58,3 +62,17 @@ def test_an_address_where_nothing_listens_is_said_in_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("127.0.0.1:1: UNAVAILABLE")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("is_serving", [True, False])
+def test_where_grpc_speaks_tls_the_metrics_address_is_asked(is_serving: bool) -> None:
+    metrics = MetricsServer(Address("127.0.0.1", 0), CollectorRegistry(), lambda: is_serving)
+    metrics.start()
+    try:
+        settings = {"CULTIVAR_TLS_CERTIFICATE": "x.pem", "CULTIVAR_METRICS_ADDRESS": f"0.0.0.0:{metrics.address.port}"}
+        done = check("127.0.0.1:1", **settings)
+    finally:
+        metrics.close()
+
+    assert done.returncode == (0 if is_serving else 1)
+    assert "serving" in done.stdout if is_serving else "503" in done.stderr

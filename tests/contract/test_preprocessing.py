@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,13 +39,46 @@ def test_pixels_are_those_of_torchvisions_resize_and_centre_crop(shape: tuple[in
 
     image = noise(*shape)
 
-    pixels = load(encode(image), SMALL)
+    pixels = load(encode(image), replace(SMALL, version=1))
 
     reference = np.asarray(functional.center_crop(functional.resize(image, SMALL.resize), SMALL.size))
     assert pixels.shape == (32, 32, 3)
     # A box on the original and a cut after resizing round at different places, most where a thin image is enlarged.
     assert np.abs(pixels.astype(int) - reference).max() <= 1
     assert (pixels != reference).mean() < (0.3 if min(shape) < SMALL.resize else 0.001)
+
+
+@pytest.mark.parametrize("shape", [(500, 400), (37, 36), (30, 300), (1, 1), (1200, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_faster_resampling_is_at_most_two_levels_off(shape: tuple[int, int], channels: int) -> None:
+    image = encode(noise(*shape))
+
+    slow, fast = (load(image, replace(SMALL, version=version, channels=channels)) for version in (1, 2))
+
+    assert slow.shape == fast.shape == (32, 32, channels)
+    assert np.abs(slow.astype(int) - fast).max() <= 2
+    assert np.abs(slow.astype(int) - fast).mean() < 0.5
+
+
+def test_the_faster_resampling_gives_the_same_bytes_on_every_processor() -> None:
+    simd = pytest.importorskip("cykooz_resizer")
+    image, box = noise(500, 400), simd.CropBox(20.5, 10.25, 400.0, 380.0)
+    options = simd.ResizeOptions(resize_alg=simd.ResizeAlg.convolution(simd.FilterType.bilinear), crop_box=box)
+    results = set()
+    for extension in (simd.CpuExtensions.none, simd.Resizer().cpu_extensions):
+        resizer, resized = simd.Resizer(), Image.new("RGB", (32, 32))
+        resizer.cpu_extensions = extension
+        resizer.resize_pil(image, resized, options)
+        results.add(resized.tobytes())
+
+    assert len(results) == 1
+
+
+def test_pixels_name_the_libraries_that_made_them() -> None:
+    assert f"Pillow {Image.__version__}" in SMALL.decoder
+    assert Preprocessing.from_json(SMALL.to_json()) == SMALL
+    older = {key: value for key, value in SMALL.to_json().items() if key != "decoder"}
+    assert Preprocessing.from_json(older).decoder == ""
 
 
 def test_an_image_that_is_lying_on_its_side_is_set_upright() -> None:

@@ -209,5 +209,14 @@ async def refused(call: Awaitable[Any]) -> Refusal:
     raise AssertionError(f"answered: {answer}")
 
 
+async def code_of(call: Awaitable[Any]) -> str:
+    """Return the status that a call ends with."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
 async def drain(stream: Any) -> list[Any]:
     return [one async for one in stream]

@@ -12,15 +12,17 @@ ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "config": set(),
-    "caller": set(),
+    "caller": {"errors"},
+    "tokens": {"caller", "errors"},
+    "administration": BASE | {"tokens", "catalog"},
     "telemetry": BASE,
     "catalog": BASE,
     "training": BELOW,
     "serving": BELOW,
     "api": BELOW | {"training", "serving"},
-    "transport": BASE | {"telemetry", "api"},
+    "transport": BASE | {"tokens", "telemetry", "api"},
     "server": BELOW | {"training", "serving", "api", "transport"},
-    "__main__": BASE | {"server"},
+    "__main__": BASE | {"administration", "server"},
 }
 """Parts that each part may import, beside itself."""
 WIRE = {"grpc", "grpc_health", "grpc_reflection", "grpc_status"}

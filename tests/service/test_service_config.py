@@ -18,7 +18,7 @@ def test_defaults_are_loopback_and_below_the_data_directory(tmp_path: Path) -> N
     assert str(config.metrics_address) == "127.0.0.1:9464"
     assert config.weights_dir == tmp_path / "weights"
     assert config.datasets_root == tmp_path / "sources"
-    assert not config.insecure
+    assert not config.security.insecure
 
 
 def test_flags_win_over_the_environment() -> None:
@@ -33,8 +33,32 @@ def test_a_public_grpc_address_needs_to_be_asked_for(address: str) -> None:
     with pytest.raises(ValueError, match="CULTIVAR_INSECURE"):
         read_config([], {"CULTIVAR_GRPC_ADDRESS": address})
 
-    assert read_config([], {"CULTIVAR_GRPC_ADDRESS": address, "CULTIVAR_INSECURE": "true"}).insecure
-    assert read_config(["--insecure", "--grpc-address", address], {}).insecure
+    assert read_config([], {"CULTIVAR_GRPC_ADDRESS": address, "CULTIVAR_INSECURE": "true"}).security.insecure
+    assert read_config(["--insecure", "--grpc-address", address], {}).security.insecure
+
+
+def test_a_public_grpc_address_needs_a_certificate_and_tokens() -> None:
+    public = ["--grpc-address", "0.0.0.0:50051"]
+    certificate = ["--tls-certificate", "server.pem", "--tls-key", "server.key"]
+
+    with pytest.raises(ValueError, match=r"without a certificate .* and without tokens"):
+        read_config(public, {})
+    with pytest.raises(ValueError, match=r"without tokens \(--tokens-file\): set"):
+        read_config(public + certificate, {})
+    with pytest.raises(ValueError, match=r"without a certificate [^t]*tls-certificate, --tls-key\): set"):
+        read_config(public, {"CULTIVAR_TOKENS_FILE": "tokens.json"})
+    config = read_config(public + certificate, {"CULTIVAR_TOKENS_FILE": "tokens.json"})
+
+    assert not config.security.insecure
+    assert config.security.certificate == Path("server.pem").absolute()
+    assert config.security.tokens_file == Path("tokens.json").absolute()
+
+
+def test_what_belongs_together_is_set_together() -> None:
+    with pytest.raises(ValueError, match="belong together"):
+        read_config(["--tls-certificate", "server.pem"], {})
+    with pytest.raises(ValueError, match="--tls-client-ca"):
+        read_config([], {"CULTIVAR_TLS_CLIENT_CA": "ca.pem"})
 
 
 @pytest.mark.parametrize("text", ["50051", "localhost", "localhost:x", "localhost:65536", ":1", "::1:50051", ""])

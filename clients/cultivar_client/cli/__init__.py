@@ -1,8 +1,23 @@
 """The `cultivar` command."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from cultivar_client.cli import architectures, augment, calculate, datasets, evaluate, jobs, models, predict, train
+from cultivar_client.channel import Tls
+from cultivar_client.cli import (
+    architectures,
+    augment,
+    calculate,
+    datasets,
+    evaluate,
+    jobs,
+    models,
+    predict,
+    session,
+    train,
+)
 
 app = typer.Typer(
     help="Fine-tunes image classifiers and serves them: sends requests to a Cultivar service.",
@@ -23,6 +38,36 @@ app.command("fields")(architectures.fields)
 app.add_typer(calculate.app, name="calculate")
 app.command("evaluate")(evaluate.evaluate)
 app.command("augment")(augment.augment)
+
+
+@app.callback()
+def security(
+    token_file: Annotated[
+        Path | None, typer.Option(envvar="CULTIVAR_TOKEN_FILE", help="File of the token, in place of --token.")
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", envvar="CULTIVAR_TLS", help="Use TLS; implied by the other --tls options.")
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(envvar="CULTIVAR_TLS_CA", help="PEM file that vouches for the service; default: the public ones."),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(envvar="CULTIVAR_CLIENT_CERTIFICATE", help="PEM file of this client's certificate.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(envvar="CULTIVAR_CLIENT_KEY", help="PEM file of its key.")] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", envvar="CULTIVAR_INSECURE", help="Send the token also where others can read it."),
+    ] = False,
+) -> None:
+    """Fine-tunes image classifiers and serves them: sends requests to a Cultivar service."""
+    try:
+        files = Tls(ca=tls_ca, certificate=tls_certificate, key=tls_key)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    wanted = files if tls or files != Tls() else None
+    session.SECURITY.set(session.Security(tls=wanted, token_file=token_file, insecure=insecure))
 
 
 def main() -> None:

@@ -2,20 +2,42 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
+from cultivar_client.channel import Tls
 from cultivar_client.client import Client
 from cultivar_client.errors import CultivarError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Security:
+    """What `cultivar` was told, before the command's name, of how to reach the service."""
+
+    tls: Tls | None = None
+    """None: no TLS."""
+    token_file: Path | None = None
+    """Where the token is that the command itself was not given."""
+    insecure: bool = False
+    """Whether the network is trusted with a token that is not encrypted."""
+
+
+SECURITY: ContextVar[Security] = ContextVar("SECURITY")
+"""Of the command that runs."""
+
+
 def run(address: str, token: str | None, work: Callable[[Client], Awaitable[int]]) -> None:
     """Awaits `work` with a client of the service at `address` and exits with the code it returns."""
 
     async def session() -> int:
-        async with Client(address, token=token) as client:
+        security = SECURITY.get(Security())
+        text = security.token_file.read_text().strip() if token is None and security.token_file else token
+        async with Client(address, token=text, tls=security.tls, insecure=security.insecure) as client:
             return await work(client)
 
     try:

@@ -27,17 +27,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/v1/dataset.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17\x63ultivar/v1/event.proto\"\x90\x01\n\rDatasetSource\x12\x11\n\x07\x62uiltin\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x66older\x18\x02 \x01(\tH\x00\x12\x18\n\x0b\x63lass_names\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsplit_seed\x18\x04 \x01(\x03H\x02\x88\x01\x01\x42\x08\n\x06sourceB\x0e\n\x0c_class_namesB\r\n\x0b_split_seed\"0\n\x0c\x44\x61tasetClass\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"l\n\x0c\x44\x61tasetSplit\x12!\n\x05split\x18\x01 \x01(\x0e\x32\x12.cultivar.v1.Split\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x63lass_counts\x18\x03 \x03(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\",\n\x0cRejectedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf9\x03\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cultivar.v1.DatasetState\x12*\n\x06source\x18\x03 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12*\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12)\n\x06splits\x18\x08 \x03(\x0b\x32\x19.cultivar.v1.DatasetSplit\x12\x16\n\x0esplit_protocol\x18\t \x01(\t\x12\x13\n\x0bimage_bytes\x18\n \x01(\x03\x12\x31\n\x0erejected_files\x18\x0b \x03(\x0b\x32\x19.cultivar.v1.RejectedFile\x12\x16\n\x0erejected_count\x18\x0c \x01(\x03\x12\'\n\x08progress\x18\r \x01(\x0b\x32\x15.cultivar.v1.Progress\x12#\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x14.cultivar.v1.Failure\"j\n\x14\x43reateDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12*\n\x06source\x18\x02 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.cultivar.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*N\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03*}\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41TASET_STATE_IMPORTING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03\x32\xbf\x02\n\x0e\x44\x61tasetService\x12H\n\rCreateDataset\x12!.cultivar.v1.CreateDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.cultivar.v1.GetDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12S\n\x0cListDatasets\x12 .cultivar.v1.ListDatasetsRequest\x1a!.cultivar.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.cultivar.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/v1/dataset.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17\x63ultivar/v1/event.proto\"\x90\x01\n\rDatasetSource\x12\x11\n\x07\x62uiltin\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x66older\x18\x02 \x01(\tH\x00\x12\x18\n\x0b\x63lass_names\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsplit_seed\x18\x04 \x01(\x03H\x02\x88\x01\x01\x42\x08\n\x06sourceB\x0e\n\x0c_class_namesB\r\n\x0b_split_seed\"0\n\x0c\x44\x61tasetClass\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"l\n\x0c\x44\x61tasetSplit\x12!\n\x05split\x18\x01 \x01(\x0e\x32\x12.cultivar.v1.Split\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x63lass_counts\x18\x03 \x03(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\",\n\x0cRejectedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x8a\x04\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cultivar.v1.DatasetState\x12*\n\x06source\x18\x03 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12*\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12)\n\x06splits\x18\x08 \x03(\x0b\x32\x19.cultivar.v1.DatasetSplit\x12\x16\n\x0esplit_protocol\x18\t \x01(\t\x12\x13\n\x0bimage_bytes\x18\n \x01(\x03\x12\x31\n\x0erejected_files\x18\x0b \x03(\x0b\x32\x19.cultivar.v1.RejectedFile\x12\x16\n\x0erejected_count\x18\x0c \x01(\x03\x12\'\n\x08progress\x18\r \x01(\x0b\x32\x15.cultivar.v1.Progress\x12#\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\x0f\n\x07\x63reator\x18\x0f \x01(\t\"j\n\x14\x43reateDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12*\n\x06source\x18\x02 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.cultivar.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*N\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03*}\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41TASET_STATE_IMPORTING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03\x32\xbf\x02\n\x0e\x44\x61tasetService\x12H\n\rCreateDataset\x12!.cultivar.v1.CreateDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.cultivar.v1.GetDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12S\n\x0cListDatasets\x12 .cultivar.v1.ListDatasetsRequest\x1a!.cultivar.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.cultivar.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.v1.dataset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPLIT']._serialized_start=1322
-  _globals['_SPLIT']._serialized_end=1400
-  _globals['_DATASETSTATE']._serialized_start=1402
-  _globals['_DATASETSTATE']._serialized_end=1527
+  _globals['_SPLIT']._serialized_start=1339
+  _globals['_SPLIT']._serialized_end=1417
+  _globals['_DATASETSTATE']._serialized_start=1419
+  _globals['_DATASETSTATE']._serialized_end=1544
   _globals['_DATASETSOURCE']._serialized_start=130
   _globals['_DATASETSOURCE']._serialized_end=274
   _globals['_DATASETCLASS']._serialized_start=276
@@ -47,17 +47,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTEDFILE']._serialized_start=436
   _globals['_REJECTEDFILE']._serialized_end=480
   _globals['_DATASET']._serialized_start=483
-  _globals['_DATASET']._serialized_end=988
-  _globals['_CREATEDATASETREQUEST']._serialized_start=990
-  _globals['_CREATEDATASETREQUEST']._serialized_end=1096
-  _globals['_GETDATASETREQUEST']._serialized_start=1098
-  _globals['_GETDATASETREQUEST']._serialized_end=1131
-  _globals['_LISTDATASETSREQUEST']._serialized_start=1133
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1193
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1195
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1282
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1284
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1320
-  _globals['_DATASETSERVICE']._serialized_start=1530
-  _globals['_DATASETSERVICE']._serialized_end=1849
+  _globals['_DATASET']._serialized_end=1005
+  _globals['_CREATEDATASETREQUEST']._serialized_start=1007
+  _globals['_CREATEDATASETREQUEST']._serialized_end=1113
+  _globals['_GETDATASETREQUEST']._serialized_start=1115
+  _globals['_GETDATASETREQUEST']._serialized_end=1148
+  _globals['_LISTDATASETSREQUEST']._serialized_start=1150
+  _globals['_LISTDATASETSREQUEST']._serialized_end=1210
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=1212
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=1299
+  _globals['_DELETEDATASETREQUEST']._serialized_start=1301
+  _globals['_DELETEDATASETREQUEST']._serialized_end=1337
+  _globals['_DATASETSERVICE']._serialized_start=1547
+  _globals['_DATASETSERVICE']._serialized_end=1866
 # @@protoc_insertion_point(module_scope)

@@ -75,7 +75,7 @@ class RejectedFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Dataset(_message.Message):
-    __slots__ = ("name", "state", "source", "create_time", "end_time", "digest", "classes", "splits", "split_protocol", "image_bytes", "rejected_files", "rejected_count", "progress", "error")
+    __slots__ = ("name", "state", "source", "create_time", "end_time", "digest", "classes", "splits", "split_protocol", "image_bytes", "rejected_files", "rejected_count", "progress", "error", "creator")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class Dataset(_message.Message):
     REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: DatasetState
     source: DatasetSource
@@ -104,7 +105,8 @@ class Dataset(_message.Message):
     rejected_count: int
     progress: _event_pb2.Progress
     error: _event_pb2.Failure
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[DatasetState, str]] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., digest: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[DatasetClass, _Mapping]]] = ..., splits: _Optional[_Iterable[_Union[DatasetSplit, _Mapping]]] = ..., split_protocol: _Optional[str] = ..., image_bytes: _Optional[int] = ..., rejected_files: _Optional[_Iterable[_Union[RejectedFile, _Mapping]]] = ..., rejected_count: _Optional[int] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ...) -> None: ...
+    creator: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[DatasetState, str]] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., digest: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[DatasetClass, _Mapping]]] = ..., splits: _Optional[_Iterable[_Union[DatasetSplit, _Mapping]]] = ..., split_protocol: _Optional[str] = ..., image_bytes: _Optional[int] = ..., rejected_files: _Optional[_Iterable[_Union[RejectedFile, _Mapping]]] = ..., rejected_count: _Optional[int] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., creator: _Optional[str] = ...) -> None: ...
 
 class CreateDatasetRequest(_message.Message):
     __slots__ = ("dataset_id", "source", "request_id")

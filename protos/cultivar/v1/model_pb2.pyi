@@ -26,7 +26,7 @@ MODEL_VERSION_STATE_READY: ModelVersionState
 MODEL_VERSION_STATE_REJECTED: ModelVersionState
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live")
+    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "creator")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class ModelVersion(_message.Message):
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ModelVersionState
     training_job: str
@@ -51,7 +52,8 @@ class ModelVersion(_message.Message):
     dataset: str
     error: _event_pb2.Failure
     live: bool
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ...) -> None: ...
+    creator: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ..., creator: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "live_version", "version_count", "create_time")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/prediction.proto\x12\x0b\x63ultivar.v1\"h\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\x0c\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x11\x61ll_probabilities\x18\x04 \x01(\x08\x42\x08\n\x06_top_k\"^\n\x10\x43lassProbability\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"J\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"W\n\x0e\x43lassification\x12.\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1d.cultivar.v1.ClassProbability\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"x\n\x0bImageResult\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.cultivar.v1.ClassificationH\x00\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.ImageErrorH\x00\x42\x08\n\x06result\"S\n\x0fPredictResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.cultivar.v1.ImageResult2Y\n\x11PredictionService\x12\x44\n\x07Predict\x12\x1b.cultivar.v1.PredictRequest\x1a\x1c.cultivar.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/prediction.proto\x12\x0b\x63ultivar.v1\"h\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\x0c\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x11\x61ll_probabilities\x18\x04 \x01(\x08\x42\x08\n\x06_top_k\"^\n\x10\x43lassProbability\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"J\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"W\n\x0e\x43lassification\x12.\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1d.cultivar.v1.ClassProbability\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"x\n\x0bImageResult\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.cultivar.v1.ClassificationH\x00\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.ImageErrorH\x00\x42\x08\n\x06result\"r\n\nProvenance\x12\x14\n\x0ctraining_job\x18\x01 \x01(\t\x12\x13\n\x0bonnx_sha256\x18\x02 \x01(\t\x12\x1a\n\x12\x65xecution_provider\x18\x03 \x01(\t\x12\x1d\n\x15preprocessing_version\x18\x04 \x01(\x05\"\x80\x01\n\x0fPredictResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.cultivar.v1.ImageResult\x12+\n\nprovenance\x18\x03 \x01(\x0b\x32\x17.cultivar.v1.Provenance\"P\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.cultivar.v1.PredictRequest\"L\n\x0cPredictError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"\x8b\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x08response\x18\x02 \x01(\x0b\x32\x1c.cultivar.v1.PredictResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.cultivar.v1.PredictErrorH\x00\x42\x08\n\x06result2\xb5\x01\n\x11PredictionService\x12\x44\n\x07Predict\x12\x1b.cultivar.v1.PredictRequest\x1a\x1c.cultivar.v1.PredictResponse\x12Z\n\rPredictStream\x12!.cultivar.v1.PredictStreamRequest\x1a\".cultivar.v1.PredictStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,8 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFICATION']._serialized_end=410
   _globals['_IMAGERESULT']._serialized_start=412
   _globals['_IMAGERESULT']._serialized_end=532
-  _globals['_PREDICTRESPONSE']._serialized_start=534
-  _globals['_PREDICTRESPONSE']._serialized_end=617
-  _globals['_PREDICTIONSERVICE']._serialized_start=619
-  _globals['_PREDICTIONSERVICE']._serialized_end=708
+  _globals['_PROVENANCE']._serialized_start=534
+  _globals['_PROVENANCE']._serialized_end=648
+  _globals['_PREDICTRESPONSE']._serialized_start=651
+  _globals['_PREDICTRESPONSE']._serialized_end=779
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=781
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=861
+  _globals['_PREDICTERROR']._serialized_start=863
+  _globals['_PREDICTERROR']._serialized_end=939
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=942
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1081
+  _globals['_PREDICTIONSERVICE']._serialized_start=1084
+  _globals['_PREDICTIONSERVICE']._serialized_end=1265
 # @@protoc_insertion_point(module_scope)

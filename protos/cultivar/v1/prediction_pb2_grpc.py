@@ -40,6 +40,11 @@ class PredictionServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_prediction__pb2.PredictRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_prediction__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictStream = channel.stream_stream(
+                '/cultivar.v1.PredictionService/PredictStream',
+                request_serializer=cultivar_dot_v1_dot_prediction__pb2.PredictStreamRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_prediction__pb2.PredictStreamResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer(object):
@@ -53,6 +58,15 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictStream(self, request_iterator, context):
+        """Classifies request after request on one connection, in order. A request that is refused gets its error as its answer
+        and the stream goes on. A full service reads on when it has room: nothing is refused for lack of it. A service that
+        shuts down answers what it has read and ends the stream with UNAVAILABLE, reason DRAINING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +74,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=cultivar_dot_v1_dot_prediction__pb2.PredictRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_prediction__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.PredictStream,
+                    request_deserializer=cultivar_dot_v1_dot_prediction__pb2.PredictStreamRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_prediction__pb2.PredictStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +109,33 @@ class PredictionService(object):
             '/cultivar.v1.PredictionService/Predict',
             cultivar_dot_v1_dot_prediction__pb2.PredictRequest.SerializeToString,
             cultivar_dot_v1_dot_prediction__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cultivar.v1.PredictionService/PredictStream',
+            cultivar_dot_v1_dot_prediction__pb2.PredictStreamRequest.SerializeToString,
+            cultivar_dot_v1_dot_prediction__pb2.PredictStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

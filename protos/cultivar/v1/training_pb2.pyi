@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified", "candidates")
+    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified", "candidates", "creator")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class TrainingJob(_message.Message):
     LAST_EVENT_FIELD_NUMBER: _ClassVar[int]
     EXPORT_VERIFIED_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: _state_pb2.TrainingJobState
     phase: _state_pb2.TrainingPhase
@@ -55,7 +56,8 @@ class TrainingJob(_message.Message):
     last_event: int
     export_verified: _event_pb2.ExportVerified
     candidates: _containers.RepeatedCompositeFieldContainer[_event_pb2.CandidateFinished]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ...) -> None: ...
+    creator: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ..., creator: _Optional[str] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")

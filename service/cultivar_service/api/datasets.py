@@ -32,7 +32,7 @@ class DatasetApi:
         self._imports = imports
         self._root = datasets_root
 
-    async def create_dataset(self, request: dataset_pb2.CreateDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
+    async def create_dataset(self, request: dataset_pb2.CreateDatasetRequest, caller: Caller) -> dataset_pb2.Dataset:
         """Check what can be checked now and begin an import."""
         request_id = check_request_id(request.request_id)
         violations = []
@@ -44,15 +44,11 @@ class DatasetApi:
         violations += await asyncio.to_thread(_check_source, request.source, self._root)
         if violations:
             raise InvalidRequest(violations)
-        return await self._imports.create(request.dataset_id, request.source, request_id)
+        return await self._imports.create(request.dataset_id, request.source, request_id, creator=caller.name)
 
     async def get_dataset(self, request: dataset_pb2.GetDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
         """Answer one data set."""
-        reference = parse_dataset(request.name)
-        found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
-        if found is None:
-            raise dataset_not_found(request.name)
-        return found
+        return await self._get(request.name)
 
     async def list_datasets(
         self, request: dataset_pb2.ListDatasetsRequest, _: Caller
@@ -62,12 +58,21 @@ class DatasetApi:
         page = await self._catalog.read(lambda connection: datasets.page(connection, wanted))
         return dataset_pb2.ListDatasetsResponse(datasets=page.items, next_page_token=page.next_token)
 
-    async def delete_dataset(self, request: dataset_pb2.DeleteDatasetRequest, _: Caller) -> Empty:
+    async def delete_dataset(self, request: dataset_pb2.DeleteDatasetRequest, caller: Caller) -> Empty:
         """Delete a version or a failed import."""
         if parse_dataset(request.name).is_bare:
             raise InvalidRequest.at("name", f"{request.name!r} names no version: use datasets/NAME/versions/N")
+        found = await self._get(request.name)
+        caller.check_may_change(found.name, found.creator)
         await self._imports.delete(request.name)
         return Empty()
+
+    async def _get(self, name: str) -> dataset_pb2.Dataset:
+        reference = parse_dataset(name)
+        found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
+        if found is None:
+            raise dataset_not_found(name)
+        return found
 
 
 def _check_source(source: dataset_pb2.DatasetSource, root: Path) -> list[Violation]:

@@ -31,9 +31,11 @@ class ModelApi:
         page = await self._catalog.read(lambda connection: models.page(connection, wanted))
         return model_pb2.ListModelsResponse(models=page.items, next_page_token=page.next_token)
 
-    async def delete_model(self, request: model_pb2.DeleteModelRequest, _: Caller) -> Empty:
+    async def delete_model(self, request: model_pb2.DeleteModelRequest, caller: Caller) -> Empty:
         """Delete a model and its versions."""
-        await self._publisher.delete_model(_whole(request.name, "name"))
+        model = _whole(request.name, "name")
+        await self._check_owns(caller, model)
+        await self._publisher.delete_model(model)
         return Empty()
 
     async def get_model_version(self, request: model_pb2.GetModelVersionRequest, _: Caller) -> model_pb2.ModelVersion:
@@ -60,10 +62,20 @@ class ModelApi:
         await self._publisher.promote(model, version)
         return await self._get(model, request.name)
 
-    async def delete_model_version(self, request: model_pb2.DeleteModelVersionRequest, _: Caller) -> Empty:
+    async def delete_model_version(self, request: model_pb2.DeleteModelVersionRequest, caller: Caller) -> Empty:
         """Delete a version that is not live."""
-        await self._publisher.delete_version(*parse_version(request.name))
+        model, version = parse_version(request.name)
+        await self._check_owns(caller, model, version)
+        await self._publisher.delete_version(model, version)
         return Empty()
+
+    async def _check_owns(self, caller: Caller, model: str, version: int | None = None) -> None:
+        """Check that the caller may delete a version, or all of a model; what does not exist is for others to tell."""
+        if not caller.is_admin:
+            creators = await self._catalog.read(lambda connection: models.creators(connection, model))
+            for name, creator in creators.items():
+                if version is None or name == models.version_name(model, version):
+                    caller.check_may_change(name, creator)
 
     async def _get(self, model: str, name: str, field: str = "name") -> model_pb2.Model:
         found = await self._catalog.read(lambda connection: models.get(connection, model))

@@ -1,26 +1,31 @@
 """PredictionService: classifies images."""
 
-import time
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from cultivar.v1 import prediction_pb2
 from cultivar_contract.preprocessing import UnreadableImage
+from cultivar_service.api.answering import count_images, counted, largest, provenance
+from cultivar_service.api.in_order import in_order
 from cultivar_service.caller import Caller
-from cultivar_service.errors import InvalidRequest
+from cultivar_service.errors import CultivarError, InvalidRequest
 from cultivar_service.serving.engine import LoadedVersion
-from cultivar_service.serving.predictor import Answer, Predictor
+from cultivar_service.serving.lanes import Answer
+from cultivar_service.serving.predictor import Predictor
 from cultivar_service.serving.resolver import Resolver
-from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.telemetry.metrics import PredictionMetrics
 
 _DEFAULT_TOP_K = 5
+
+_STREAM_REQUESTS = 32
+"""Requests of one stream that are answered at a time: enough to fill batches from one client."""
+_STREAM_BYTES = 32 << 20
+"""Size of them together, from which on a stream is not read on."""
 
 
 class PredictionApi:
     """Answers PredictionService."""
 
-    def __init__(self, resolver: Resolver, predictor: Predictor, metrics: Metrics, max_images: int) -> None:
+    def __init__(self, resolver: Resolver, predictor: Predictor, metrics: PredictionMetrics, max_images: int) -> None:
         self._resolver = resolver
         self._predictor = predictor
         self._metrics = metrics
@@ -28,7 +33,25 @@ class PredictionApi:
 
     async def predict(self, request: prediction_pb2.PredictRequest, caller: Caller) -> prediction_pb2.PredictResponse:
         """Classify images; one that can't be read gets an error of its own."""
-        started = time.perf_counter()
+        return await self._answer(request, caller)
+
+    def predict_stream(
+        self, requests: AsyncIterator[prediction_pb2.PredictStreamRequest], caller: Caller
+    ) -> AsyncGenerator[prediction_pb2.PredictStreamResponse, None]:
+        """Classify request after request, in order; one that is refused gets an error of its own."""
+
+        async def answer(request: prediction_pb2.PredictStreamRequest) -> prediction_pb2.PredictStreamResponse:
+            try:
+                response = await self._answer(request.request, caller, patient=True)
+            except CultivarError as error:
+                return prediction_pb2.PredictStreamResponse(id=request.id, error=_error(error))
+            return prediction_pb2.PredictStreamResponse(id=request.id, response=response)
+
+        return in_order(requests, answer, max_requests=_STREAM_REQUESTS, max_bytes=_STREAM_BYTES)
+
+    async def _answer(
+        self, request: prediction_pb2.PredictRequest, caller: Caller, *, patient: bool = False
+    ) -> prediction_pb2.PredictResponse:
         if not request.images:
             raise InvalidRequest.at("images", "is empty: send at least one encoded image", reason="NO_IMAGES")
         if len(request.images) > self._max_images:
@@ -36,23 +59,27 @@ class PredictionApi:
                 "images", f"{len(request.images)} images: send at most {self._max_images} in a request"
             )
         loaded = await self._resolver.load(request.model, "model")
-        top_k = _top_k(request, loaded)
-        answers = await self._predictor.classify(loaded, request.images, caller)
-        response = prediction_pb2.PredictResponse(
-            model_version=loaded.name,
-            results=[
-                _result(answer, f"images[{position}]", loaded, top_k, request.all_probabilities)
-                for position, answer in enumerate(answers)
-            ],
-        )
-        self._count(loaded.model, answers, time.perf_counter() - started)
-        return response
+        with counted(self._metrics, loaded):
+            top_k = _top_k(request, loaded)
+            answers = await self._predictor.classify(loaded, request.images, caller, patient=patient)
+            count_images(self._metrics, loaded, answers)
+            return prediction_pb2.PredictResponse(
+                model_version=loaded.name,
+                results=[
+                    _result(answer, f"images[{position}]", loaded, top_k, request.all_probabilities)
+                    for position, answer in enumerate(answers)
+                ],
+                provenance=provenance(loaded),
+            )
 
-    def _count(self, model: str, answers: list[Answer], seconds: float) -> None:
-        unreadable = sum(isinstance(answer, UnreadableImage) for answer in answers)
-        self._metrics.prediction_images.labels(model, "classified").inc(len(answers) - unreadable)
-        self._metrics.prediction_images.labels(model, "unreadable").inc(unreadable)
-        self._metrics.prediction_seconds.labels(model).observe(seconds)
+
+def _error(error: CultivarError) -> prediction_pb2.PredictError:
+    return prediction_pb2.PredictError(
+        code=error.status.name,
+        reason=error.reason,
+        message=error.message,
+        field=error.violations[0].field if error.violations else "",
+    )
 
 
 def _top_k(request: prediction_pb2.PredictRequest, loaded: LoadedVersion) -> int:
@@ -84,13 +111,8 @@ def _result(
                     display_name=loaded.class_names[index],
                     probability=float(answer.probabilities[index]),
                 )
-                for index in _most_probable(answer.probabilities, top_k)
+                for index in largest(answer.probabilities, top_k)
             ],
             probabilities=answer.probabilities.tolist() if all_probabilities else (),
         )
     )
-
-
-def _most_probable(probabilities: NDArray[np.float32], count: int) -> list[int]:
-    # Stable: of equal probabilities the first class wins, as in the trainer's evaluation.
-    return [int(index) for index in np.argsort(-probabilities, kind="stable")[:count]]

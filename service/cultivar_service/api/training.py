@@ -54,7 +54,7 @@ class TrainingApi:
         self._weights_dir = weights_dir
 
     async def create_training_job(
-        self, request: training_pb2.CreateTrainingJobRequest, _: Caller
+        self, request: training_pb2.CreateTrainingJobRequest, caller: Caller
     ) -> training_pb2.TrainingJob:
         """Resolve a spec; queue it, or with validate_only answer what it would do."""
         request_id = check_request_id(request.request_id)
@@ -65,7 +65,9 @@ class TrainingApi:
         resolution = await self._resolve(request.spec)
         if request.validate_only:
             return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
-        return await self._jobs.create(request.spec, resolution.recipe, resolution.warnings, request_id)
+        return await self._jobs.create(
+            request.spec, resolution.recipe, resolution.warnings, request_id, creator=caller.name
+        )
 
     async def _resolve(self, spec: spec_pb2.TrainingSpec) -> Resolution:
         """Return a spec's recipe.
@@ -188,15 +190,22 @@ class TrainingApi:
             await asyncio.sleep(_LOG_POLL_S)
 
     async def cancel_training_job(
-        self, request: training_pb2.CancelTrainingJobRequest, _: Caller
+        self, request: training_pb2.CancelTrainingJobRequest, caller: Caller
     ) -> training_pb2.TrainingJob:
         """Ask a job to stop."""
-        return await self._jobs.cancel(parse_job(request.name))
+        return await self._jobs.cancel(await self._own(request.name, caller))
 
-    async def delete_training_job(self, request: training_pb2.DeleteTrainingJobRequest, _: Caller) -> Empty:
+    async def delete_training_job(self, request: training_pb2.DeleteTrainingJobRequest, caller: Caller) -> Empty:
         """Delete a finished job."""
-        await self._jobs.delete(parse_job(request.name))
+        await self._jobs.delete(await self._own(request.name, caller))
         return Empty()
+
+    async def _own(self, name: str, caller: Caller) -> str:
+        """Return the identifier of a job that the caller may change."""
+        job_id = parse_job(name)
+        job = await self._get(job_id)
+        caller.check_may_change(job.name, job.creator)
+        return job_id
 
     async def _get(self, job_id: str) -> training_pb2.TrainingJob:
         job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -55,6 +56,20 @@ class Catalog:
                 return function(connection)
 
         return await asyncio.get_running_loop().run_in_executor(pool, transaction)
+
+
+def read_only(path: Path, function: Callable[[sa.Connection], T]) -> T:
+    """Run `function` on a catalog that a service may be working on.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: it can't be read.
+    """
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            return function(connection)
+    finally:
+        engine.dispose()
 
 
 def _engine(path: Path, *, begin: str) -> sa.Engine:

@@ -93,6 +93,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (split_digest, model_digest, classes)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE audit (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            time_ns INTEGER NOT NULL,
+            request_id TEXT NOT NULL,
+            caller TEXT NOT NULL,
+            peer TEXT NOT NULL,
+            method TEXT NOT NULL,
+            resource TEXT NOT NULL,
+            code TEXT NOT NULL
+        )""",
+        "CREATE INDEX audit_by_caller ON audit (caller, sequence)",
+        """CREATE TRIGGER audit_rows_stay_as_they_are BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END""",
+    ),
 )
 """Statements of step 1, step 2, ..."""
 

@@ -74,6 +74,21 @@ def version_page(connection: sa.Connection, request: PageRequest, model: str) ->
     return cut(rows, request, lambda resource: _version(resource, live))
 
 
+def creators(connection: sa.Connection, model: str) -> dict[str, str]:
+    """Return who made each version of a model, by its name."""
+    rows = connection.execute(sa.select(versions.c.resource).where(versions.c.model == model))
+    found = (model_pb2.ModelVersion.FromString(row[0]) for row in rows)
+    return {version.name: version.creator for version in found}
+
+
+def every_version(connection: sa.Connection, model: str | None = None) -> list[model_pb2.ModelVersion]:
+    """Return all versions, or those of one model, by model and number; `live` is not set."""
+    query = sa.select(versions.c.resource).order_by(versions.c.model, versions.c.version)
+    if model is not None:
+        query = query.where(versions.c.model == model)
+    return [model_pb2.ModelVersion.FromString(resource) for resource in connection.execute(query).scalars()]
+
+
 def resolve(connection: sa.Connection, reference: ModelReference) -> int | None:
     """Return the number of the version that a reference means; None where there is no such alias."""
     if reference.version is not None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from cultivar_contract.names import is_name
-from cultivar_service.errors import InvalidRequest, NotFound, required
+from cultivar_service.errors import InvalidRequest, NotFound, required, shown
 
 LIVE = "live"
 """The alias that answers for a model's bare name."""
@@ -83,6 +83,24 @@ def parse_version(text: str, field: str = "name") -> tuple[str, int]:
     if reference.version is None:
         raise InvalidRequest.at(field, f"{text!r} names no version: use {reference.model}/versions/N")
     return reference.model, reference.version
+
+
+def name_of_version(text: str, version: str, *, field: str, version_field: str) -> tuple[str, str]:
+    """Return what a model's name and a version's number, each in a field, name together; and the field to blame.
+
+    Raises:
+        InvalidRequest: the version is no number, or another than the name says.
+    """
+    if not version:
+        return text, field
+    if not _VERSION.fullmatch(version):
+        raise InvalidRequest.at(
+            version_field, f"{shown(version)} is no version's number: use one such as '3', or leave it out"
+        )
+    reference = parse_model(text, field)
+    if reference.version not in (None, int(version)) or reference.alias != LIVE:
+        raise InvalidRequest.at(version_field, f"{version} is not what {shown(text)} names: leave one of the two out")
+    return f"{reference.model}/versions/{version}", version_field
 
 
 def parse_dataset(text: str, field: str = "name") -> DatasetReference:

@@ -41,6 +41,14 @@ evaluations = sa.table(
     *(sa.column(name) for name in ("split_digest", "model_digest", "classes", "split", "time_ns", "resource")),
 )
 
+audit = sa.table(
+    "audit",
+    *(
+        sa.column(name)
+        for name in ("sequence", "time_ns", "request_id", "caller", "peer", "method", "resource", "code")
+    ),
+)
+
 
 def next_version(connection: sa.Connection, kind: str, name: str) -> int:
     """Take the next version number of a data set or a model."""

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from cultivar_contract import package, preprocessing
 from cultivar_contract.package import GOLDEN_TOLERANCE, DamagedPackage, Package
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
+from cultivar_service.serving import sessions
+from cultivar_service.serving.statistics import VersionStatistics
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 16
-"""Images that go through a network at a time."""
+MAX_BATCH = 8
+"""Images that go through a network at a time on a CPU, where larger batches gain nothing."""
+MAX_GPU_BATCH = 32
+"""The same on a GPU."""
 
 
 class Outputs(NamedTuple):
@@ -47,6 +50,10 @@ class LoadedVersion:
     """The package's manifest."""
     session: Any = field(repr=False)
     """The ONNX Runtime session."""
+    provider: str
+    """What computes: `CPUExecutionProvider` or `CUDAExecutionProvider`."""
+    statistics: VersionStatistics = field(default_factory=VersionStatistics, repr=False)
+    """What it has done since it was loaded."""
 
     @property
     def name(self) -> str:
@@ -54,16 +61,21 @@ class LoadedVersion:
         return f"models/{self.model}/versions/{self.version}"
 
     @property
-    def provider(self) -> str:
-        """What computes, such as `CPUExecutionProvider`."""
-        return str(self.session.get_providers()[0])
+    def runs_on_cpu(self) -> bool:
+        """Whether no GPU computes."""
+        return self.provider == sessions.CPU
+
+    @property
+    def max_batch(self) -> int:
+        """Images that go through the network at a time."""
+        return MAX_BATCH if self.runs_on_cpu else MAX_GPU_BATCH
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Classify a batch of pixels (N, S, S, channels). Blocks."""
         return Outputs(*self.session.run(["logits", "probabilities"], {"image": pixels}))
 
 
-def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersion:
+def load(folder: Path, *, model: str, version: int, device: str, threads: int) -> LoadedVersion:
     """Verify a package's files, load its graph, replay its golden images. Blocks.
 
     Raises:
@@ -72,6 +84,7 @@ def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersi
     opened = package.open_package(folder)
     package.verify(opened)
     try:
+        session = _session(opened.onnx, device, threads)
         loaded = LoadedVersion(
             model=model,
             version=version,
@@ -79,30 +92,24 @@ def load(folder: Path, *, model: str, version: int, threads: int) -> LoadedVersi
             class_names=opened.class_names,
             preprocessing=opened.preprocessing,
             manifest=opened.manifest,
-            session=_session(opened.onnx, threads),
+            session=session,
+            provider=sessions.provider_of(session),
         )
         golden = opened.golden
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DamagedPackage(
             f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})"
         ) from error
-    if loaded.preprocessing.version > preprocessing.VERSION:
+    if loaded.preprocessing.version > preprocessing.NEWEST_VERSION:
         raise DamagedPackage(f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade")
     _warm_up(loaded)
     _replay(loaded, opened, golden)
     return loaded
 
 
-def _session(onnx: Path, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin between requests would take the cores from decoding and from trainers.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _session(onnx: Path, device: str, threads: int) -> Any:
     try:
-        # From bytes: a graph that names files outside itself finds none.
-        session = ort.InferenceSession(onnx.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = sessions.open_session(onnx.read_bytes(), device=device, threads=threads)
     except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
         raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})") from error
     inputs = {one.name: one.type for one in session.get_inputs()}

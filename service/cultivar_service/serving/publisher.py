@@ -195,7 +195,7 @@ class Publisher:
         async with self._moving:
             await self._catalog.write(forget)
             await self._registry.forget(model)
-        self._metrics.forget_model(model)
+        self._metrics.predictions.forget(model)
         await asyncio.to_thread(self._storage.discard, self._config.models / model)
         logger.info("models/%s: deleted", model)
 
@@ -229,6 +229,7 @@ class Publisher:
             name=name,
             state=models.REJECTED,
             training_job=job.name,
+            creator=job.creator,
             architecture=job.recipe.architecture,
             dataset=job.recipe.dataset,
             error=event_pb2.Failure(reason="VERSION_REJECTED", message=message),
@@ -257,6 +258,7 @@ def _describe(loaded: LoadedVersion, job: training_pb2.TrainingJob) -> model_pb2
             name=loaded.name,
             state=models.READY,
             training_job=job.name,
+            creator=job.creator,
             architecture=str(manifest["architecture"]),
             classes=[
                 dataset_pb2.DatasetClass(id=class_id, display_name=name)

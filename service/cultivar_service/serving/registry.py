@@ -54,6 +54,10 @@ class Registry:
         """Return a model's live version."""
         return self._live.get(model)
 
+    def loaded(self) -> list[LoadedVersion]:
+        """Return the versions in memory that requests can get, by model and version."""
+        return sorted((*self._live.values(), *self._extra.values()), key=lambda one: (one.model, one.version))
+
     async def get(self, model: str, version: int) -> LoadedVersion:
         """Return a READY version, from memory or loaded now.
 
@@ -84,7 +88,12 @@ class Registry:
         """
         folder = self._config.models / model / str(version)
         loaded = await asyncio.to_thread(
-            engine.load, folder, model=model, version=version, threads=self._config.inference_threads
+            engine.load,
+            folder,
+            model=model,
+            version=version,
+            device=self._config.device,
+            threads=self._config.inference_threads,
         )
         self._in_memory.add(loaded)
         return loaded

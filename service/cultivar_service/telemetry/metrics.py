@@ -13,6 +13,10 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 """Seconds."""
 WAIT_BUCKETS = (0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0, 86400.0)
 """Seconds."""
+BATCH_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+"""Images."""
+CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+"""Probability."""
 _STATE_PREFIX = "TRAINING_JOB_STATE_"
 
 
@@ -25,7 +29,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         Gauge("cultivar_build_info", "1; its label is the version.", ["version"], registry=registry).labels(
-            _version()
+            service_version()
         ).set(1)
 
         self._jobs = Gauge("cultivar_training_jobs", "Training jobs by state.", ["state"], registry=registry)
@@ -65,28 +69,7 @@ class Metrics:
             registry=registry,
         )
 
-        self.prediction_seconds = Histogram(
-            "cultivar_prediction_seconds",
-            "Time to answer a Predict request.",
-            ["model"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.prediction_stage_seconds = Histogram(
-            "cultivar_prediction_stage_seconds",
-            "Time of one batch in a stage of predicting.",
-            ["stage"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.prediction_images = Counter(
-            "cultivar_prediction_images", "Images by what became of them.", ["model", "outcome"], registry=registry
-        )
-        for stage in ("decode", "inference"):
-            self.prediction_stage_seconds.labels(stage)
-        self.images_in_flight = Gauge(
-            "cultivar_prediction_images_in_flight", "Images that wait or are being classified.", registry=registry
-        )
+        self.predictions = PredictionMetrics(registry)
         self._loaded_versions = Gauge("cultivar_loaded_versions", "Model versions in memory.", registry=registry)
         self.model_swaps = Counter(
             "cultivar_model_swaps", "Times that a live version replaced another.", registry=registry
@@ -115,17 +98,126 @@ class Metrics:
         for gauge in self._epoch_gauges.values():
             gauge.remove_by_labels({"job": job_id})
 
-    def forget_model(self, model: str) -> None:
-        """Forget a deleted model."""
-        for metric in (self.prediction_seconds, self.prediction_images):
-            metric.remove_by_labels({"model": model})
-
     def count_loaded_versions(self, count: Callable[[], int]) -> None:
         """Ask `count` for the number of loaded versions at every scrape."""
         self._loaded_versions.set_function(count)
 
 
-def _version() -> str:
+class ModelMetrics:
+    """One model's predictions. Holds the series themselves: looking them up takes longer than counting."""
+
+    def __init__(self, families: "PredictionMetrics", model: str) -> None:
+        stages = families.stage_seconds
+        self.whole_s = families.seconds.labels(model)
+        self.queue_s, self.decode_s, self.inference_s = (
+            stages.labels(model, stage) for stage in ("queue", "decode", "inference")
+        )
+        self.batch_size = families.batch_size.labels(model)
+        self.confidence = families.confidence.labels(model)
+        self.deadline_margin_s = families.deadline_margin_seconds.labels(model)
+        self._families = families
+        self._model = model
+
+    def count_images(self, outcome: str, images: int) -> None:
+        """Count images that were `classified` or `unreadable`."""
+        if images:
+            self._families.images.labels(self._model, outcome).inc(images)
+
+    def refuse(self, reason: str) -> None:
+        """Count a request that was not admitted: QUEUE_FULL or QUEUE_WAIT."""
+        self._families.refusals.labels(self._model, reason).inc()
+
+    def drop(self, reason: str, images: int) -> None:
+        """Count images that were let go before the network saw them: CANCELLED, DEADLINE or EVICTED."""
+        if images:
+            self._families.dropped_images.labels(self._model, reason).inc(images)
+
+
+class PredictionMetrics:
+    """The metrics of predicting, by model."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._models: dict[str, ModelMetrics] = {}
+        self.seconds = Histogram(
+            "cultivar_prediction_seconds",
+            "Time to answer a request.",
+            ["model"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "cultivar_prediction_stage_seconds",
+            "Time of one image (queue, decode) or batch (inference) in a stage of predicting.",
+            ["model", "stage"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "cultivar_prediction_batch_size",
+            "Images that went through a network together.",
+            ["model"],
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.confidence = Histogram(
+            "cultivar_prediction_confidence",
+            "Probability of an image's most probable class.",
+            ["model"],
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self.deadline_margin_seconds = Histogram(
+            "cultivar_prediction_deadline_margin_seconds",
+            "Time that was left of a request's deadline when it was answered.",
+            ["model"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.images = Counter(
+            "cultivar_prediction_images", "Images by what became of them.", ["model", "outcome"], registry=registry
+        )
+        self.refusals = Counter(
+            "cultivar_prediction_refusals", "Requests that were not admitted.", ["model", "reason"], registry=registry
+        )
+        self.dropped_images = Counter(
+            "cultivar_prediction_dropped_images",
+            "Admitted images that were let go before the network saw them.",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self.queued_images = Gauge(
+            "cultivar_prediction_queued_images", "Images that wait.", ["model"], registry=registry
+        )
+        self.images_in_flight = Gauge(
+            "cultivar_prediction_images_in_flight", "Images that wait or are being classified.", registry=registry
+        )
+
+    def of(self, model: str) -> ModelMetrics:
+        """Return one model's."""
+        found = self._models.get(model)
+        if found is None:
+            found = self._models[model] = ModelMetrics(self, model)
+        return found
+
+    def forget(self, model: str) -> None:
+        """Forget a deleted model."""
+        self._models.pop(model, None)
+        for family in (
+            self.seconds,
+            self.stage_seconds,
+            self.batch_size,
+            self.confidence,
+            self.deadline_margin_seconds,
+            self.images,
+            self.refusals,
+            self.dropped_images,
+            self.queued_images,
+        ):
+            family.remove_by_labels({"model": model})
+
+
+def service_version() -> str:
+    """Return the version of the installed service."""
     try:
         return metadata.version("cultivar")
     except metadata.PackageNotFoundError:  # run from a source tree

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from cultivar.v1 import dataset_pb2, event_pb2
 from cultivar_contract import files
+from cultivar_contract.names import OutsideFolder, inside
 from cultivar_contract.run_directory import Result, RunDirectory, read_events
 from cultivar_contract.tasks import ImportRequest, to_json
 from cultivar_service.catalog import datasets, jobs
@@ -18,7 +19,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import DatasetReference, dataset_not_found, parse_dataset
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
-from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, QueueFull
+from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, InvalidRequest, QueueFull
 from cultivar_service.training.executor import Executor, Trainer, launch
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ class Imports:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def create(self, dataset: str, source: dataset_pb2.DatasetSource, request_id: str) -> dataset_pb2.Dataset:
+    async def create(
+        self, dataset: str, source: dataset_pb2.DatasetSource, request_id: str, *, creator: str
+    ) -> dataset_pb2.Dataset:
         """Begin an import.
 
         Raises:
@@ -63,7 +66,9 @@ class Imports:
         self._storage.check_free_space()
         digest = hashlib.sha256(f"{dataset}\n".encode() + source.SerializeToString(deterministic=True)).hexdigest()
         import_id = new_identifier()
-        resource = dataset_pb2.Dataset(name=f"datasets/{dataset}/imports/{import_id}", state=IMPORTING, source=source)
+        resource = dataset_pb2.Dataset(
+            name=f"datasets/{dataset}/imports/{import_id}", state=IMPORTING, source=source, creator=creator
+        )
         resource.create_time.GetCurrentTime()
 
         def insert(connection: sa.Connection) -> dataset_pb2.Dataset:
@@ -177,11 +182,17 @@ class Imports:
 
     def _start_trainer(self, source: dataset_pb2.DatasetSource, directory: RunDirectory) -> Trainer:
         self._storage.check_free_space()
-        root = self._config.datasets_root.resolve()
+        root = self._config.datasets_root
+        try:
+            # Checked at the request already; since then a link may have been put in the way.
+            folder = str(inside(root, source.folder)) if source.HasField("folder") else ""
+            class_names = str(inside(root, source.class_names)) if source.class_names else ""
+        except OutsideFolder as error:
+            raise InvalidRequest.at("source", f"{error}: name a folder below the data sets root") from error
         request = ImportRequest(
             builtin=source.builtin,
-            folder=str((root / source.folder).resolve()) if source.HasField("folder") else "",
-            class_names=str((root / source.class_names).resolve()) if source.class_names else "",
+            folder=folder,
+            class_names=class_names,
             split_seed=source.split_seed,
             downloads=str(self._config.downloads.resolve()),
         )
@@ -256,6 +267,7 @@ def _version(resource: dataset_pb2.Dataset, found: dataset_pb2.Dataset, name: st
         name=name,
         state=READY,
         source=resource.source,
+        creator=resource.creator,
         create_time=resource.create_time,
         digest=found.digest,
         classes=found.classes,

@@ -109,6 +109,8 @@ class Jobs:
         recipe: training_spec_pb2.TrainingSpec,
         warnings: Sequence[str],
         request_id: str,
+        *,
+        creator: str,
     ) -> training_pb2.TrainingJob:
         """Queue a job.
 
@@ -118,7 +120,12 @@ class Jobs:
         self._executor.check_installed()
         self._storage.check_free_space()
         job = training_pb2.TrainingJob(
-            name=f"trainingJobs/{new_identifier()}", state=QUEUED, spec=spec, recipe=recipe, warnings=warnings
+            name=f"trainingJobs/{new_identifier()}",
+            state=QUEUED,
+            spec=spec,
+            recipe=recipe,
+            warnings=warnings,
+            creator=creator,
         )
         job.create_time.GetCurrentTime()
 

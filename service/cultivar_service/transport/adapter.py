@@ -5,8 +5,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -14,9 +14,13 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from cultivar_service.caller import Caller
-from cultivar_service.errors import CultivarError, Draining, InvalidRequest
+from cultivar_service.api.audit import AuditTrail
+from cultivar_service.caller import Caller, Scope
+from cultivar_service.errors import CultivarError, Draining, InvalidRequest, Status
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.tokens import Token
+from cultivar_service.transport.authentication import Authentication
+from cultivar_service.transport.methods import changes_something
 from cultivar_service.transport.status import code_of, internal, message_of, metadata_of
 
 logger = logging.getLogger(__name__)
@@ -27,6 +31,15 @@ _DEADLINE_SLACK_S = 0.05
 _FOREVER_S = 10 * 365 * 86400.0
 """A client that sets no deadline seems to have one in some hundred years."""
 
+_LOOK_AGAIN_S = 5.0
+"""How long a silent stream goes on after its token was revoked."""
+
+_RESOURCES = ("name", "model", "parent", "dataset_id")
+"""Fields that say what a change is about."""
+
+_MAX_RESOURCE = 200
+_UNAUTHENTICATED = Status.UNAUTHENTICATED.name
+
 
 class _Call:
     """One RPC under way."""
@@ -34,13 +47,20 @@ class _Call:
     def __init__(self) -> None:
         self.request_id = secrets.token_hex(8)
         self.code = "OK"
+        self.token_name = ""
+        self.changes = False
+        """Whether it is one for the audit log."""
+        self.resource = ""
+        """What the change is about."""
 
 
 class Adapter:
-    """Handlers of all services, and what they share: metrics and draining."""
+    """Handlers of all services, and what they share: who asks, metrics, the audit log and draining."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, audit: AuditTrail, authentication: Authentication | None) -> None:
         self._metrics = metrics
+        self._audit = audit
+        self._authentication = authentication
         self._draining = asyncio.Event()
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -60,68 +80,136 @@ class Adapter:
         methods = {}
         for method in service.methods:
             behaviour = next(getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name)))
-            if method.server_streaming:
+            if method.client_streaming:
+                assert method.server_streaming, f"{method.full_name}: no RPC sends a stream and gets one answer yet"
+                methods[method.name] = grpc.stream_stream_rpc_method_handler(self._conversation(method, behaviour))
+            elif method.server_streaming:
                 methods[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
             else:
                 methods[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method, behaviour))
         return grpc.method_handlers_generic_handler(service.full_name, methods)
 
+    async def refuse(
+        self, service: str, method: str, error: CultivarError, token: Token | None, context: grpc.aio.ServicerContext
+    ) -> None:
+        """End a call that was not let in. Raises."""
+        with self._counted(service, method, context) as call:
+            call.token_name = "" if token is None else token.name
+            await _abort(context, call, f"{service}.{method}", error)
+
     def _unary(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+        service = method.containing_service.full_name
+
         async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            with self._counted(method.name, context) as call:
+            with self._counted(service, method.name, context) as call:
                 try:
                     self._check_open()
-                    response = await behaviour(_parse(method, data), _caller(call, context))
+                    request = parse(data)
+                    if call.changes:
+                        _note_request(call, request)
+                    response = await behaviour(request, self._caller(call, context))
+                    if call.changes:
+                        _note_answer(call, request, response)
                     return bytes(response.SerializeToString())
                 except Exception as error:  # The transport's one mapper: what nobody foresaw becomes INTERNAL.
-                    await _abort(context, call, method, error)
+                    await _abort(context, call, method.full_name, error)
                     raise
 
         return answer
 
     def _stream(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+        service = method.containing_service.full_name
+
         async def answer(data: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-            with self._counted(method.name, context) as call:
+            with self._counted(service, method.name, context) as call:
                 try:
                     self._check_open()
-                    request = _parse(method, data)
-                    async for response in self._until_drained(behaviour(request, _caller(call, context))):
+                    request = parse(data)
+                    async for response in self._until_drained(behaviour(request, self._caller(call, context)), context):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
-                    await _abort(context, call, method, error)
+                    await _abort(context, call, method.full_name, error)
                     raise
 
         return answer
 
-    async def _until_drained(self, responses: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
-        """Pass responses on; end with DRAINING at shutdown, so that clients take streams up again elsewhere."""
+    def _conversation(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+        service = method.containing_service.full_name
+
+        async def answer(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            with self._counted(service, method.name, context) as call:
+                try:
+                    self._check_open()
+                    # At shutdown it is the requests that end with DRAINING: those that were read before are answered.
+                    async with (
+                        aclosing(self._until_drained(_parsed(parse, messages), context)) as requests,
+                        aclosing(behaviour(requests, self._caller(call, context))) as responses,
+                    ):
+                        async for response in responses:
+                            yield response.SerializeToString()
+                except Exception as error:  # As above.
+                    await _abort(context, call, method.full_name, error)
+                    raise
+
+        return answer
+
+    async def _until_drained(
+        self, messages: AsyncGenerator[Any, None], context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[Any, None]:
+        """Pass messages on while the token stands.
+
+        At shutdown end with DRAINING, so that clients take streams up again elsewhere.
+        """
+        look_again_s = None if self._authentication is None else _LOOK_AGAIN_S
         draining = asyncio.ensure_future(self._draining.wait())
         step: asyncio.Future[Any] | None = None
         try:
             while True:
-                step = asyncio.ensure_future(anext(responses))
-                await asyncio.wait({step, draining}, return_when=asyncio.FIRST_COMPLETED)
+                step = asyncio.ensure_future(anext(messages))
+                while not step.done() and not draining.done():
+                    await asyncio.wait({step, draining}, timeout=look_again_s, return_when=asyncio.FIRST_COMPLETED)
+                    if self._authentication is not None:
+                        self._authentication.token(context.invocation_metadata())
                 if not step.done():
                     raise Draining
                 try:
-                    response = step.result()
+                    message = step.result()
                 except StopAsyncIteration:
                     return
-                yield response
+                yield message
         finally:
             draining.cancel()
             if step is not None and not step.done():
                 step.cancel()
                 await asyncio.wait({step})
-            await responses.aclose()
+            await messages.aclose()
+
+    def _caller(self, call: _Call, context: grpc.aio.ServicerContext) -> Caller:
+        remaining_s = context.time_remaining()
+        deadline = time.monotonic() + remaining_s if remaining_s is not None and remaining_s < _FOREVER_S else None
+        if self._authentication is None:
+            return Caller(request_id=call.request_id, client=context.peer(), is_admin=True, deadline=deadline)
+        token = self._authentication.token(context.invocation_metadata())
+        call.token_name = token.name
+        return Caller(
+            request_id=call.request_id,
+            name=token.name,
+            is_admin=token.scope >= Scope.ADMIN,
+            client=token.name,
+            deadline=deadline,
+        )
 
     def _check_open(self) -> None:
         if self._draining.is_set():
             raise Draining
 
     @contextmanager
-    def _counted(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[_Call]:
+    def _counted(self, service: str, method: str, context: grpc.aio.ServicerContext) -> Iterator[_Call]:
         call, started = _Call(), time.perf_counter()
+        call.changes = changes_something(service, method)
         self._in_flight += 1
         self._idle.clear()
         try:
@@ -135,36 +223,65 @@ class Adapter:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+            # Here, through which every request goes, so that none can forget it. Who has no token is only counted:
+            # strangers must not be able to fill the log.
+            if call.changes and call.code != _UNAUTHENTICATED:
+                self._audit.record(
+                    request_id=call.request_id,
+                    caller=call.token_name,
+                    peer=context.peer(),
+                    method=f"{service}/{method}",
+                    resource=call.resource,
+                    code=call.code,
+                )
             self._metrics.grpc_requests.labels(method, call.code).inc()
             self._metrics.grpc_seconds.labels(method).observe(time.perf_counter() - started)
 
 
-async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: MethodDescriptor, error: Exception) -> None:
+async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
     """End a call with an error's status. Raises."""
     if isinstance(error, CultivarError):
         code, message, metadata = code_of(error), message_of(error), metadata_of(error)
     else:
-        logger.exception("request %s: %s failed", call.request_id, method.full_name, exc_info=error)
+        logger.exception("request %s: %s failed", call.request_id, method, exc_info=error)
         code = grpc.StatusCode.INTERNAL
         message, metadata = internal(call.request_id)
     call.code = code.name
     await context.abort(code, message, metadata)
 
 
-def _caller(call: _Call, context: grpc.aio.ServicerContext) -> Caller:
-    remaining_s = context.time_remaining()
-    return Caller(
-        request_id=call.request_id,
-        client=context.peer(),
-        deadline=time.monotonic() + remaining_s if remaining_s is not None and remaining_s < _FOREVER_S else None,
-    )
+def _note_request(call: _Call, request: Any) -> None:
+    call.changes = not getattr(request, "validate_only", False)
+    call.resource = _resource(request)
 
 
-def _parse(method: MethodDescriptor, data: bytes) -> Any:
-    try:
-        return GetMessageClass(method.input_type).FromString(data)
-    except DecodeError as error:
-        raise InvalidRequest.at("", f"the request is no {method.input_type.full_name}: use this API's stubs") from error
+def _note_answer(call: _Call, request: Any, answer: Any) -> None:
+    if not hasattr(request, "name"):  # it made something, and only the answer has its name
+        call.resource = _resource(answer) or call.resource
+
+
+def _resource(message: Any) -> str:
+    return next((text[:_MAX_RESOURCE] for one in _RESOURCES if (text := str(getattr(message, one, "")))), "")
+
+
+def _parser(method: MethodDescriptor) -> Callable[[bytes], Any]:
+    """Return what reads a method's requests; it raises InvalidRequest."""
+    message = GetMessageClass(method.input_type)
+
+    def parse(data: bytes) -> Any:
+        try:
+            return message.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequest.at(
+                "", f"the request is no {method.input_type.full_name}: use this API's stubs"
+            ) from error
+
+    return parse
+
+
+async def _parsed(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+    async for data in messages:
+        yield parse(data)
 
 
 def _snake(name: str) -> str:

@@ -88,8 +88,11 @@ async def test_predictions_are_counted_and_unknown_names_become_no_labels(
         assert shown["cultivar_prediction_images_total,model=flowers,outcome=classified"] == 2
         assert shown["cultivar_prediction_images_total,model=flowers,outcome=unreadable"] == 1
         assert shown["cultivar_prediction_seconds_count,model=flowers"] == 1
-        assert shown["cultivar_prediction_stage_seconds_count,stage=decode"] == 1
-        assert shown["cultivar_prediction_stage_seconds_count,stage=inference"] == 1
+        assert shown["cultivar_prediction_stage_seconds_count,model=flowers,stage=queue"] == 3
+        assert shown["cultivar_prediction_stage_seconds_count,model=flowers,stage=decode"] == 3
+        assert 1 <= shown["cultivar_prediction_stage_seconds_count,model=flowers,stage=inference"] <= 2
+        assert shown["cultivar_prediction_batch_size_sum,model=flowers"] == 2
+        assert shown["cultivar_prediction_confidence_count,model=flowers"] == 2
         assert shown["cultivar_prediction_seconds_bucket,le=0.001,model=flowers"] in (0, 1)
         assert shown["cultivar_loaded_versions"] == 1
         assert shown["cultivar_model_swaps_total"] == 1

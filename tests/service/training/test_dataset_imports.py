@@ -99,3 +99,20 @@ async def test_an_import_goes_on_after_a_restart(tmp_path: Path) -> None:
 
     async with running(make_config(tmp_path)) as (_, client):
         assert (await client.imported(begun.name)).name == "datasets/flowers/versions/1"
+
+
+async def test_a_folder_that_became_a_link_while_its_import_waited_is_not_imported(tmp_path: Path) -> None:
+    for name in ("sound/aster", "sound/rose"):
+        (tmp_path / "sources" / name).mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    async with running(make_config(tmp_path, behaviour="slow-lock")) as (_, client):
+        await client.datasets.CreateDataset(create("first", builtin="procedural-flowers"))
+        waiting = await client.datasets.CreateDataset(create("second", folder="sound"))
+        (tmp_path / "sources/sound").rename(tmp_path / "moved")
+        (tmp_path / "sources/sound").symlink_to(tmp_path / "outside")
+
+        failed = await client.imported(waiting.name)
+
+        assert failed.state == FAILED
+        assert "outside the folder" in failed.error.message
+        assert str(tmp_path) not in failed.error.message

@@ -30,6 +30,7 @@ async def test_health_is_told_of_the_whole_each_service_and_each_model(
 
         assert await status("") == SERVING
         assert await status("cultivar.v1.PredictionService") == SERVING
+        assert await status("inference.GRPCInferenceService") == SERVING
         assert (await refused(status("model/flowers"))).code == "NOT_FOUND"
         await publish(service, make_package("one"))
         assert await status("model/flowers") == SERVING
@@ -45,7 +46,7 @@ async def test_reflection_names_every_service(tmp_path: Path) -> None:
         assert {
             f"cultivar.v1.{one}Service" for one in ("Dataset", "Training", "Model", "Artifact", "Prediction")
         } < names
-        assert "grpc.health.v1.Health" in names
+        assert {"grpc.health.v1.Health", "inference.GRPCInferenceService"} < names
 
 
 async def test_bytes_that_are_no_request_are_refused(tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ def pixel_store(
     dataset: DatasetVersion, samples: Sequence[Sample], spec: Preprocessing, caches: Caches, journal: Journal
 ) -> PixelStore:
     """Return exactly what `preprocessing.load` gives for each sample, from the cache where it is there."""
-    geometry = f"{spec.size}-{spec.resize}-{spec.interpolation}-{spec.channels}-{preprocessing.VERSION}"
-    key = _key("pixels", geometry, samples)
+    geometry = f"{spec.size}-{spec.resize}-{spec.interpolation}-{spec.channels}"
+    key = _key("pixels", f"{geometry}-{preprocessing.decoder(spec.version)}", samples)
     shape = (len(samples), spec.size, spec.size, spec.channels)
     path = caches.find(key)
     if path is None:
@@ -144,7 +144,7 @@ def aspect_store(
 ) -> AspectStore:
     """Return the samples with their aspect ratio kept and a shorter side of 1.15 times the input's size."""
     shorter_side = round(spec.size * ASPECT_MARGIN)
-    key = _key("aspect", f"{shorter_side}-{spec.channels}-{preprocessing.VERSION}", samples)
+    key = _key("aspect", f"{shorter_side}-{spec.channels}-{preprocessing.decoder()}", samples)
     path = caches.find(key)
     if path is None:
         shapes = np.zeros((len(samples), 2), np.int64)

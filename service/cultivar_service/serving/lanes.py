@@ -1,0 +1,188 @@
+"""The images that wait for one model version: in turn between clients, and gone when nobody wants their answer."""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cultivar_contract.preprocessing import UnreadableImage
+from cultivar_service.serving.engine import LoadedVersion, Outputs
+from cultivar_service.telemetry.metrics import ModelMetrics
+
+Pixels = NDArray[np.uint8]
+Answer = Outputs | UnreadableImage
+"""Of one image."""
+_SMOOTHING = 0.1
+
+
+class Work:
+    """Images of one request that are answered together."""
+
+    __slots__ = (
+        "answers",
+        "client",
+        "deadline",
+        "error",
+        "future",
+        "images",
+        "is_over",
+        "loaded",
+        "missing",
+        "started",
+    )
+
+    def __init__(
+        self,
+        loaded: LoadedVersion,
+        images: Sequence[bytes | Pixels],
+        *,
+        client: str,
+        deadline: float | None,
+        future: asyncio.Future[None],
+    ) -> None:
+        self.loaded = loaded
+        self.images = images
+        self.client = client
+        self.deadline = deadline
+        """On the clock of `time.monotonic`."""
+        self.future = future
+        """Is told when all answers are there; touched on the event loop alone."""
+        self.started = time.monotonic()
+        self.answers: list[Answer | None] = [None] * len(images)
+        self.missing = len(images)
+        """Answers that are not there yet."""
+        self.error: Exception | None = None
+        """Why there will be no answers."""
+        self.is_over = False
+        """Whether nobody waits for its answers any more."""
+
+
+class Ticket:
+    """One image on its way."""
+
+    __slots__ = ("pixels", "position", "work")
+
+    def __init__(self, work: Work, position: int) -> None:
+        self.work = work
+        self.position = position
+        """Among the work's images."""
+        self.pixels: Pixels | None = None
+        """Once decoded."""
+
+
+class Pace:
+    """How long a version's images take; outlives the lane, which ends whenever it is empty."""
+
+    def __init__(self) -> None:
+        self.decode_s = 0.0
+        self.inference_s = 0.0
+
+    @property
+    def image_s(self) -> float:
+        """Seconds of one thread for one image; 0 before the first was timed."""
+        return self.inference_s + self.decode_s
+
+    def decoded(self, seconds: float) -> None:
+        """Learn how long decoding an image took."""
+        self.decode_s += _SMOOTHING * (seconds - self.decode_s) if self.decode_s else seconds
+
+    def computed(self, seconds: float, images: int) -> None:
+        """Learn how long a batch took."""
+        each_s = seconds / images
+        self.inference_s += _SMOOTHING * (each_s - self.inference_s) if self.inference_s else each_s
+
+
+class Lane:
+    """One version's images. Its users hold one lock around every call."""
+
+    def __init__(self, loaded: LoadedVersion, pace: Pace, metrics: ModelMetrics) -> None:
+        self.loaded = loaded
+        self.pace = pace
+        self.metrics = metrics
+        self.decoded: deque[Ticket] = deque()
+        """Wait for the network."""
+        self.waiting = 0
+        """Images that wait to be decoded."""
+        self.active = 0
+        """Images that a thread has in its hands."""
+        self._clients: OrderedDict[str, deque[Ticket]] = OrderedDict()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no image is here: neither waiting, nor decoded, nor in a thread's hands."""
+        return not (self.waiting or self.decoded or self.active)
+
+    def add(self, work: Work) -> None:
+        """Let all images of a request wait."""
+        queue = self._clients.setdefault(work.client, deque())
+        queue.extend(Ticket(work, position) for position in range(len(work.images)))
+        self.waiting += len(work.images)
+
+    def take(self) -> Ticket:
+        """Return the next image to decode, of the client whose turn it is; there is one."""
+        client, queue = next(iter(self._clients.items()))
+        ticket = queue.popleft()
+        if queue:
+            self._clients.move_to_end(client)
+        else:
+            del self._clients[client]
+        self.waiting -= 1
+        return ticket
+
+    def take_decoded(self, most: int) -> list[Ticket]:
+        """Return the next images for the network."""
+        return [self.decoded.popleft() for _ in range(min(most, len(self.decoded)))]
+
+    def drop(self, work: Work) -> int:
+        """Let go of a request's images that nobody has in hand; return how many those were."""
+        before = self.waiting + len(self.decoded)
+        queue = self._clients.get(work.client)
+        if queue is not None:
+            kept = deque(ticket for ticket in queue if ticket.work is not work)
+            self.waiting -= len(queue) - len(kept)
+            if kept:
+                self._clients[work.client] = kept
+            else:
+                del self._clients[work.client]
+        if self.decoded:
+            self.decoded = deque(ticket for ticket in self.decoded if ticket.work is not work)
+        return before - self.waiting - len(self.decoded)
+
+    def ahead(self, client: str, num_images: int) -> int:
+        """Return how many waiting images are decoded before the last of a client's next images, which take turns."""
+        turns = len(self._clients.get(client, ())) + num_images
+        return (
+            turns - num_images + sum(min(len(queue), turns) for name, queue in self._clients.items() if name != client)
+        )
+
+    def observe_decoding(self, queue_s: float, seconds: float) -> None:
+        """Count an image that waited and was decoded. Needs no lock."""
+        self.metrics.queue_s.observe(queue_s)
+        self.metrics.decode_s.observe(seconds)
+        self.loaded.statistics.stage("queue", queue_s)
+        self.loaded.statistics.stage("decode", seconds)
+
+    def observe_batch(self, seconds: float, outputs: Outputs) -> None:
+        """Count a batch that was computed. Needs no lock."""
+        self.metrics.inference_s.observe(seconds)
+        self.metrics.batch_size.observe(len(outputs.probabilities))
+        for confidence in outputs.probabilities.max(axis=1).tolist():
+            self.metrics.confidence.observe(confidence)
+        self.loaded.statistics.batch(len(outputs.probabilities), seconds)
+
+    def newest_of_heaviest(self, client: str, num_images: int) -> Work | None:
+        """Return the request that gives way to another client's images: the last one of whoever has most waiting.
+
+        None where no other client would still have at least as many as this one.
+        """
+        if not self._clients:
+            return None
+        heaviest, queue = max(self._clients.items(), key=lambda item: len(item[1]))
+        newest = queue[-1].work
+        mine = len(self._clients.get(client, ())) + num_images
+        if heaviest == client or len(queue) - len(newest.images) < mine:
+            return None
+        return newest

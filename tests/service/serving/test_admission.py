@@ -1,0 +1,215 @@
+"""Who is let in, in what turn, and what becomes of work that nobody waits for."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from published_models import published
+from running_service import eventually
+from tiny_package import BLUE, CLASSES, GREEN, RED, encoded
+
+from cultivar_service.caller import Caller
+from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
+from cultivar_service.serving import engine
+from cultivar_service.serving.engine import LoadedVersion, Outputs
+from cultivar_service.serving.predictor import Predictor
+from cultivar_service.telemetry.metrics import PredictionMetrics
+
+SLOW = encoded((220, 10, 20), size=900)
+"""Takes some milliseconds to decode."""
+HUGE = encoded((220, 10, 20), size=4000)
+"""Takes some hundred."""
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def predictor(registry: CollectorRegistry) -> Iterator[Predictor]:
+    predictor = Predictor(max_queued_images=32, metrics=PredictionMetrics(registry), num_threads=1)
+    yield predictor
+    predictor.close()
+
+
+@pytest.fixture
+def version(package: Path) -> LoadedVersion:
+    return engine.load(package, model="flowers", version=1, device="cpu", threads=1)
+
+
+def caller(client: str = "a", *, within_s: float | None = None) -> Caller:
+    deadline = None if within_s is None else time.monotonic() + within_s
+    return Caller(request_id="r", client=client, deadline=deadline)
+
+
+async def busy(predictor: Predictor, version: LoadedVersion, images: int, client: str = "a") -> asyncio.Task[Any]:
+    """Begin a request of slow images, and wait until the thread has the first in hand."""
+    task = asyncio.create_task(predictor.classify(version, [SLOW] * images, caller(client)))
+    await asyncio.sleep(0.005)
+    return task
+
+
+async def full(predictor: Predictor, version: LoadedVersion) -> list[asyncio.Task[Any]]:
+    """Begin a request that the thread has in hand for long, and as many as may wait behind it."""
+    in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+    await asyncio.sleep(0.01)
+    waiting = [asyncio.create_task(predictor.classify(version, [RED], caller())) for _ in range(32)]
+    await asyncio.sleep(0)
+    return [in_hand, *waiting]
+
+
+async def test_a_deadline_that_can_not_be_met_is_refused_at_the_door(
+    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    await predictor.classify(version, [HUGE], caller())  # now it is known how long one takes
+    queue = asyncio.create_task(predictor.classify(version, [HUGE] * 8, caller()))
+    await asyncio.sleep(0)
+
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="allow more time") as refusal:
+        await predictor.classify(version, [RED], caller(within_s=0.1))
+
+    assert time.monotonic() - began < 0.1  # it has not waited for its deadline
+    assert refusal.value.reason == "QUEUE_WAIT"
+    assert refusal.value.retry_after_s
+    assert count(registry, "refusals", reason="QUEUE_WAIT") == 1
+    assert count(registry, "dropped_images", reason="DEADLINE") is None
+    assert isinstance((await predictor.classify(version, [RED], caller(within_s=20)))[0], Outputs)
+    assert len(await queue) == 8
+
+
+async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_costs_anything(
+    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+    await asyncio.sleep(0)  # nobody knows yet how long one takes: all are admitted
+
+    with pytest.raises(DeadlineExceeded) as refusal:
+        await predictor.classify(version, [GREEN] * 3, caller(within_s=0.02))
+
+    assert refusal.value.reason == "QUEUE_WAIT"
+    await in_hand
+    assert count(registry, "dropped_images", reason="DEADLINE") == 3
+    assert registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"}) == 1
+
+
+async def test_a_client_with_little_work_does_not_wait_for_all_of_one_with_much(
+    predictor: Predictor, version: LoadedVersion
+) -> None:
+    much = [await busy(predictor, version, 8) for _ in range(4)]
+
+    await predictor.classify(version, [RED], caller("b"))
+
+    assert sum(one.done() for one in much) <= 1
+    await asyncio.gather(*much)
+
+
+async def test_when_the_queue_is_full_whoever_has_most_in_it_gives_way(
+    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    much = await full(predictor, version)
+
+    with pytest.raises(QueueFull, match="32 images wait"):
+        await predictor.classify(version, [RED], caller("a"))
+    assert isinstance((await predictor.classify(version, [RED], caller("b")))[0], Outputs)
+
+    outcomes = await asyncio.gather(*much, return_exceptions=True)
+    assert [index for index, one in enumerate(outcomes) if isinstance(one, QueueFull)] == [32]  # the newest
+    assert count(registry, "dropped_images", reason="EVICTED") == 1
+    assert count(registry, "refusals", reason="QUEUE_FULL") == 2
+
+
+async def test_models_take_turns(predictor: Predictor, version: LoadedVersion, package: Path) -> None:
+    other = engine.load(package, model="cars", version=1, device="cpu", threads=1)
+    much = [await busy(predictor, version, 16) for _ in range(2)]
+
+    await predictor.classify(other, [RED], caller())
+
+    assert not any(one.done() for one in much)
+    await asyncio.gather(*much)
+
+
+async def test_a_patient_request_waits_for_room(predictor: Predictor, version: LoadedVersion) -> None:
+    much = await full(predictor, version)
+
+    patient = [predictor.classify(version, [RED, BLUE], caller(), patient=True) for _ in range(8)]
+
+    for answers in await asyncio.gather(*patient):
+        assert [best(one) for one in answers] == [CLASSES[0], CLASSES[2]]
+    assert all(len(one.result()) == 1 for one in much)
+
+
+async def test_a_request_that_is_given_up_is_dropped(
+    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    queue = await busy(predictor, version, 4)
+    given_up = asyncio.create_task(predictor.classify(version, [SLOW] * 10, caller("b")))
+    await asyncio.sleep(0.005)
+
+    given_up.cancel()
+    await queue
+
+    async def dropped() -> float | None:
+        return count(registry, "dropped_images", reason="CANCELLED")
+
+    assert 8 <= await eventually(dropped) <= 10
+    assert len(await predictor.classify(version, [RED], caller())) == 1
+
+
+async def test_what_the_network_can_not_compute_fails_alone_and_the_thread_goes_on(
+    predictor: Predictor, version: LoadedVersion
+) -> None:
+    with pytest.raises(Exception, match="Got invalid dimensions"):
+        await predictor.classify(version, [np.zeros((4, 4, 3), np.uint8)], caller())
+
+    assert best((await predictor.classify(version, [GREEN], caller()))[0]) == CLASSES[1]
+
+
+async def test_closing_answers_what_was_admitted_and_refuses_the_rest(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    predictor = Predictor(max_queued_images=64, metrics=PredictionMetrics(registry), num_threads=2)
+    admitted = [await busy(predictor, version, 4) for _ in range(5)]
+
+    await asyncio.to_thread(predictor.close)
+
+    assert [len(one) for one in await asyncio.gather(*admitted)] == [4] * 5
+    with pytest.raises(Draining):
+        await predictor.classify(version, [RED], caller())
+
+
+async def test_concurrent_calls_are_batched_and_bad_images_harm_no_good_ones(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    async with published(tmp_path, [make_package("one")], max_queued_images=64) as (service, client):
+        slow = [encoded(colour, size=400) for colour in ((220, 10, 20), (10, 220, 20), (20, 10, 220))]
+        colours = [slow[index % 3] if index % 4 else RED[:-30] for index in range(64)]
+
+        answers = await asyncio.gather(*(client.predict(colour) for colour in colours))
+
+        for index, answer in enumerate(answers):
+            (result,) = answer.results
+            if index % 4:
+                assert result.classification.classes[0].class_id == CLASSES[index % 3]
+            else:
+                assert result.error.reason == "CORRUPT_IMAGE"
+        read = service.metrics.registry.get_sample_value
+        images = read("cultivar_prediction_batch_size_sum", {"model": "flowers"})
+        batches = read("cultivar_prediction_batch_size_count", {"model": "flowers"})
+        assert images == 48
+        assert batches is not None
+        assert batches < 40
+
+
+def best(answer: Any) -> str:
+    return CLASSES[int(answer.probabilities.argmax())]
+
+
+def count(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"cultivar_prediction_{name}_total", {"model": "flowers", **labels})
