@@ -23,7 +23,7 @@ REQUIREMENTS = {
     "TorchServe": ("torchserve", "torch-model-archiver", "torch", "setuptools", "pyyaml"),
 }
 # The runtime and the decoders are the measured service's own.
-SHARED = ("onnxruntime", "numpy", "pillow", "simplejpeg", "opencv-python-headless", "protobuf")
+SHARED = ("onnxruntime", "numpy", "pillow", "cykooz-resizer", "protobuf")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,16 +45,19 @@ class Site:
 
 
 def peers(site: Site, names: Collection[str]) -> Iterator[Server]:
-    """Yield both variants of each peer; a peer that can't run here is told and left out."""
+    """Yield the variants of each peer; what can't run here is told and left out."""
     for name in REQUIREMENTS:
         if name not in names:
             continue
         try:
             install(site, name)
         except NotHere as error:
-            print(f"{name} is left out: {error}")
+            print(f"{name} is left out: {error}", file=sys.stderr)
             continue
         for variant in VARIANTS:
+            if variant == "like for like" and not _same_pixels(site, name):
+                print(f"{name}, {variant} is left out: our decoder gives other pixels there", file=sys.stderr)
+                continue
             yield MAKERS[name](site, variant, free_ports())
 
 
@@ -75,7 +78,7 @@ def install(site: Site, name: str) -> None:
     mark = folder / "installed.json"
     if mark.exists() and json.loads(mark.read_text()) == requirements:
         return
-    print(f"installing {name}")
+    print(f"installing {name}", file=sys.stderr)
     steps = (
         [site.uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)],
         [site.uv, "pip", "install", "-q", "--python", str(site.python(name)), *requirements],
@@ -85,6 +88,15 @@ def install(site: Site, name: str) -> None:
         if done.returncode:
             raise NotHere(f"it can't be installed: {done.stderr.strip()[-500:]}")
     mark.write_text(json.dumps(requirements))
+
+
+def _same_pixels(site: Site, name: str) -> bool:
+    command = [str(site.python(name)), "-m", "benchmarks.serving.peers.same_pixels", str(site.workload)]
+    return not subprocess.run(command, env={**os.environ, "PYTHONPATH": _path(site)}, check=False).returncode
+
+
+def _path(site: Site) -> str:
+    return os.pathsep.join((str(site.repository), checkout_path(site.checkout)))
 
 
 def _shared() -> list[str]:
@@ -101,10 +113,9 @@ def _shared() -> list[str]:
 def _server(
     site: Site, name: str, variant: str, port: int, command: Sequence[str], jpeg: str, uint8: str = ""
 ) -> Server:
-    path = os.pathsep.join((str(site.repository), checkout_path(site.checkout)))
     bin_path = os.pathsep.join((str(site.python(name).parent), os.environ["PATH"]))
     environment = {
-        **{"PYTHONPATH": path, "PATH": bin_path, "BENCH_VARIANT": variant, "BENCH_PORT": str(port)},
+        **{"PYTHONPATH": _path(site), "PATH": bin_path, "BENCH_VARIANT": variant, "BENCH_PORT": str(port)},
         **{"BENCH_WORKLOAD": str(site.workload), "OMP_WAIT_POLICY": "passive", "BENTOML_DO_NOT_TRACK": "true"},
         "BENTOML_HOME": str(site.folder / "settings" / "bentoml"),
     }

@@ -39,12 +39,13 @@ class Results:
 
     def ratio(self, cell: str, others: Iterable[str]) -> tuple[float, str] | None:
         """Return the median over rounds of ours against the best other, and which that is; None: there is none."""
-        rates = {one: found for one in others if (found := self.rates(one, cell))}
+        rates = {one: seen for one in others if (seen := self.rates(one, cell))}
         ours = self.rates(OURS, cell)
         if not rates or not ours:
             return None
         best = max(rates, key=lambda one: statistics.median(rates[one].values()))
-        return _median([ours[one] / rates[best][one] for one in ours if rates[best].get(one)]), best
+        found = [ours[one] / rates[best][one] for one in ours if rates[best].get(one)]
+        return (_median(found), best) if found else None
 
     def loop(self, value: Callable[[Line], float]) -> float:
         """Return the median over rounds of a figure of the in-process loop."""
