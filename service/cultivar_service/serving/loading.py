@@ -3,6 +3,7 @@
 import asyncio
 import time
 import weakref
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from cultivar_contract.package import DamagedPackage
@@ -22,8 +23,9 @@ class Loader:
         self._reclaimer = Reclaimer()
         # Threads of their own: each has a heap, and what a version leaves in one is used again by the next.
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="loading")
-        self._in_memory: weakref.WeakSet[LoadedVersion] = weakref.WeakSet()
-        metrics.count_loaded_versions(lambda: len(self._in_memory))
+        self._in_memory: Counter[str] = Counter()
+        """Versions by what computes them."""
+        metrics.loaded_versions.read = self._in_memory.copy
 
     def close(self) -> None:
         """Wait for what is being loaded. Blocks."""
@@ -40,7 +42,8 @@ class Loader:
         except DamagedPackage:
             self._reclaimer.soon()
             raise
-        self._in_memory.add(loaded)
+        self._in_memory[loaded.provider] += 1
+        weakref.finalize(loaded, self._in_memory.subtract, [loaded.provider]).atexit = False
         self._reclaimer.watch(loaded)
         return loaded
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from cultivar_service.caller import Caller
@@ -38,6 +38,7 @@ class Predictor:
         self._lock = self._pipeline.lock
         self._workers = Workers(self._num_workers, self._lock, self._pipeline.next_step)
         metrics.images_in_flight.set_function(self._in_flight)
+        metrics.queued_images.read = self._queued
 
     def close(self) -> None:
         """Refuse what comes, finish what is here. Called off the event loop."""
@@ -182,6 +183,13 @@ class Predictor:
             if lane is not None:
                 lane.metrics.drop("CANCELLED", lane.drop(work))
                 self._pipeline.forget_if_empty(lane)
+
+    def _queued(self) -> Counter[str]:
+        with self._lock:
+            queued: Counter[str] = Counter()
+            for loaded, lane in self._pipeline.lanes.items():
+                queued[loaded.model] += lane.waiting + len(lane.decoded)
+            return queued
 
     def _in_flight(self) -> float:
         with self._lock:

@@ -1,11 +1,13 @@
 """Every Prometheus metric of the service but the GPUs' own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from cultivar.v1 import event_pb2, state_pb2
 
@@ -70,7 +72,9 @@ class Metrics:
         )
 
         self.predictions = PredictionMetrics(registry)
-        self._loaded_versions = Gauge("cultivar_loaded_versions", "Model versions in memory.", registry=registry)
+        self.loaded_versions = AtScrape(
+            "cultivar_loaded_versions", "Model versions in memory, by what computes them.", "provider", registry
+        )
         self.model_swaps = Counter(
             "cultivar_model_swaps", "Times that a live version replaced another.", ["model"], registry=registry
         )
@@ -113,9 +117,23 @@ class Metrics:
         for metric in (self.model_swaps, self.rejected_versions):
             metric.remove_by_labels({"model": model})
 
-    def count_loaded_versions(self, count: Callable[[], int]) -> None:
-        """Ask `count` for the number of loaded versions at every scrape."""
-        self._loaded_versions.set_function(count)
+
+class AtScrape(Collector):
+    """A gauge with one label, whose values are asked for at every scrape."""
+
+    def __init__(self, name: str, text: str, label: str, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Mapping[str, float]] = dict
+        """Returns the values by label."""
+        self._family = (name, text, label)
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the values of now."""
+        name, text, label = self._family
+        family = GaugeMetricFamily(name, text, labels=[label])
+        for value, number in self.read().items():
+            family.add_metric([value], number)
+        return [family]
 
 
 class ModelMetrics:
@@ -200,9 +218,7 @@ class PredictionMetrics:
             ["model", "reason"],
             registry=registry,
         )
-        self.queued_images = Gauge(
-            "cultivar_prediction_queued_images", "Images that wait.", ["model"], registry=registry
-        )
+        self.queued_images = AtScrape("cultivar_prediction_queued_images", "Images that wait.", "model", registry)
         self.images_in_flight = Gauge(
             "cultivar_prediction_images_in_flight", "Images that wait or are being classified.", registry=registry
         )
@@ -226,7 +242,6 @@ class PredictionMetrics:
             self.images,
             self.refusals,
             self.dropped_images,
-            self.queued_images,
         ):
             family.remove_by_labels({"model": model})
 

@@ -12,6 +12,8 @@ from tiny_package import BLUE, GREEN, RED, probabilities
 
 from cultivar.v1 import model_pb2
 
+CPU = {"provider": "CPUExecutionProvider"}
+
 IMAGES = (RED, GREEN, BLUE)
 
 
@@ -108,4 +110,4 @@ async def test_few_versions_beside_the_live_one_stay_in_memory(
             answer = await client.predict(RED, model=f"flowers/versions/{number}")
             assert answer.model_version == f"models/flowers/versions/{number}"
 
-        assert service.metrics.registry.get_sample_value("cultivar_loaded_versions") == 2
+        assert service.metrics.registry.get_sample_value("cultivar_loaded_versions", CPU) == 2

@@ -18,9 +18,11 @@ from cultivar_service.server import Service
 from cultivar_service.serving import engine
 from cultivar_service.serving.engine import MAX_BATCH, LoadedVersion
 
+CPU = {"provider": "CPUExecutionProvider"}
+
 
 def loaded_versions(service: Service) -> float | None:
-    return service.metrics.registry.get_sample_value("cultivar_loaded_versions")
+    return service.metrics.registry.get_sample_value("cultivar_loaded_versions", CPU)
 
 
 def num_loads(service: Service) -> float | None:
