@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -86,6 +87,9 @@ async def serve(config: Config) -> None:
     service = Service(config)
     try:
         await service.start()
+        # What is there now stays: looking through it at every full collection would hold up requests.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         logger.info("draining for at most %g s; trainers are left alone", config.drain_grace_s)
     finally:
