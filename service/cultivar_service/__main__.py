@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def main() -> None:
     # Before ONNX Runtime is imported, here and in trainers: its wheel reports usage to its makers otherwise.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Pillow says what is odd about images: their senders could fill the log, and Python keeps each text it warned with.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         if sys.argv[1:2] and sys.argv[1] in ("tokens", "audit"):
             from cultivar_service import administration  # it imports what reads the catalog
