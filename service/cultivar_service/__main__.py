@@ -20,10 +20,7 @@ def main() -> None:
     """Run the service until SIGTERM or SIGINT."""
     # Before ONNX Runtime is imported, here and in trainers: its wheel reports usage to its makers otherwise.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Pillow says what is odd about images: their senders could fill the log, and Python keeps each text it warned with.
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    set_up_logging()
     try:
         if sys.argv[1:2] and sys.argv[1] in ("tokens", "audit"):
             from cultivar_service import administration  # it imports what reads the catalog
@@ -42,6 +39,14 @@ def main() -> None:
     except Exception:  # The last place that can say it: a traceback in the log and a status for the supervisor.
         logger.exception("the service ended by an internal error")
         sys.exit(1)
+
+
+def set_up_logging() -> None:
+    """Log to stderr, without what libraries say about images."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Pillow says what is odd about images: their senders could fill the log, and Python keeps each text it warned with.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
