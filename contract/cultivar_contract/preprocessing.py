@@ -134,21 +134,22 @@ def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = _channels(decode(encoded, shorter_side=preprocessing.resize), preprocessing.channels)
-    width, height = image.size
-    scale = preprocessing.resize / min(width, height)
-    resized = (max(preprocessing.resize, int(width * scale)), max(preprocessing.resize, int(height * scale)))
-    size = preprocessing.size
-    left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-    to_source = (width / resized[0], height / resized[1])
-    # Only the crop's box is resampled: resizing first and cutting afterwards does the same work on more pixels.
-    box = (
-        left * to_source[0],
-        top * to_source[1],
-        min((left + size) * to_source[0], width),
-        min((top + size) * to_source[1], height),
-    )
-    return _pixels(_resize(image, (size, size), preprocessing.interpolation, box, preprocessing.version))
+    with _decoded(encoded, preprocessing.resize) as decoded:
+        image = _channels(decoded, preprocessing.channels)
+        width, height = image.size
+        scale = preprocessing.resize / min(width, height)
+        resized = (max(preprocessing.resize, int(width * scale)), max(preprocessing.resize, int(height * scale)))
+        size = preprocessing.size
+        left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
+        to_source = (width / resized[0], height / resized[1])
+        # Only the crop's box is resampled: resizing first and cutting afterwards does the same work on more pixels.
+        box = (
+            left * to_source[0],
+            top * to_source[1],
+            min((left + size) * to_source[0], width),
+            min((top + size) * to_source[1], height),
+        )
+        return _pixels(_resize(image, (size, size), preprocessing.interpolation, box, preprocessing.version))
 
 
 def load_with_aspect(encoded: bytes, shorter_side: int, channels: int) -> Pixels:
@@ -157,21 +158,22 @@ def load_with_aspect(encoded: bytes, shorter_side: int, channels: int) -> Pixels
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = _channels(decode(encoded, shorter_side=shorter_side), channels)
-    width, height = image.size
-    longest = int(MAX_ASPECT_RATIO * min(width, height))
-    box = (
-        max(0, (width - longest) // 2),
-        max(0, (height - longest) // 2),
-        min(width, (width - longest) // 2 + longest) if width > longest else width,
-        min(height, (height - longest) // 2 + longest) if height > longest else height,
-    )
-    scale = shorter_side / min(width, height)
-    resized = (
-        max(shorter_side, round((box[2] - box[0]) * scale)),
-        max(shorter_side, round((box[3] - box[1]) * scale)),
-    )
-    return _pixels(_resize(image, resized, "bilinear", box, VERSION))
+    with _decoded(encoded, shorter_side) as decoded:
+        image = _channels(decoded, channels)
+        width, height = image.size
+        longest = int(MAX_ASPECT_RATIO * min(width, height))
+        box = (
+            max(0, (width - longest) // 2),
+            max(0, (height - longest) // 2),
+            min(width, (width - longest) // 2 + longest) if width > longest else width,
+            min(height, (height - longest) // 2 + longest) if height > longest else height,
+        )
+        scale = shorter_side / min(width, height)
+        resized = (
+            max(shorter_side, round((box[2] - box[0]) * scale)),
+            max(shorter_side, round((box[3] - box[1]) * scale)),
+        )
+        return _pixels(_resize(image, resized, "bilinear", box, VERSION))
 
 
 def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
@@ -185,21 +187,37 @@ def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
+    with _decoded(encoded, shorter_side) as image:
+        return image
+
+
+@contextmanager
+def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
+    """Decode an image as `decode` does; a large one takes its room until the caller is done with it."""
     image = _open(encoded)
     pixels = image.width * image.height
     try:
         if shorter_side is not None:
             image.draft(image.mode, (2 * shorter_side, 2 * shorter_side))
-        if "progressive" not in image.info:  # of a progressive JPEG all is held, however small it is drawn
-            pixels = image.width * image.height
-        with _room_for(max(pixels, _tile_pixels(image))):
-            turn = _turn(image)
-            rgb = _to_rgb(image)
-            return rgb if turn is None else rgb.transpose(turn)
-    except UnreadableImage:
-        raise
     except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
         raise _corrupt(str(image.format), error) from error
+    if "progressive" not in image.info:  # of a progressive JPEG all is held, however small it is drawn
+        pixels = image.width * image.height
+    with _room_for(max(pixels, _tile_pixels(image))):
+        try:
+            upright = _upright_rgb(image)
+        except UnreadableImage:
+            raise
+        except Exception as error:  # As above.
+            raise _corrupt(str(image.format), error) from error
+        del image  # the larger half of the memory
+        yield upright
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    rgb = _to_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _open(encoded: bytes) -> Image.Image:
@@ -309,7 +327,9 @@ def _resize(
     resized = Image.new(image.mode, size)
     crop = simd.CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1])
     options = simd.ResizeOptions(resize_alg=_resizers.filters[interpolation], crop_box=crop)
-    _resizers.resizer.resize_pil(image, resized, options)
+    # Its buffers are as large as the largest image that it had, and every thread keeps its own.
+    resizer = simd.Resizer() if image.width * image.height > LARGE_PIXELS else _resizers.resizer
+    resizer.resize_pil(image, resized, options)
     return resized
 
 

@@ -1,6 +1,7 @@
 """A service in a process of its own, with the scripted trainer: `fuzzed_service.py FOLDER PACKAGE`.
 
-Serves the package as `kept`, which requests gone wrong can't name to delete it, and as `flowers`. Prints its address.
+Has a model and a data set `kept`, which no request gone wrong can name to delete it, and `flowers`. Prints its
+address and the name of a finished job.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ async def serve(folder: Path, package: Path) -> None:
     async with running(make_config(folder, **settings)) as (service, client):
         for model in ("kept", "flowers"):
             await publish(service, folder / model, model=model)
-        await client.import_flowers()
-        print(service.grpc_address, flush=True)
+            await client.import_flowers(model)
+        job = await client.train(dataset="kept", model="trained")
+        print(service.grpc_address, job.name, flush=True)
         await stop.wait()
 
 

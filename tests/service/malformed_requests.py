@@ -28,7 +28,7 @@ METHODS: tuple[MethodDescriptor, ...] = tuple(
     method for file in _FILES for service in file.DESCRIPTOR.services_by_name.values() for method in service.methods
 )
 KEPT = "kept"
-"""A model that no request can delete: good requests go to it."""
+"""A model and a data set that no request can delete: good requests go to them."""
 
 _WORDS = (
     "", "flowers", "flowers@live", "flowers@", "@", "flowers/versions/1", "flowers/versions/99999999999999999999",
@@ -48,26 +48,32 @@ _RANGES = {
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
     FieldDescriptor.CPPTYPE_ENUM: (-(2**31), 2**31 - 1),
 }
-_SPEC = {"dataset": "flowers", "architecture": "lenet5", "mode": "FINE_TUNING_MODE_SCRATCH", "epochs": 2}
-_SOUND = {
+_SPEC = {"dataset": KEPT, "architecture": "lenet5", "mode": "FINE_TUNING_MODE_SCRATCH", "epochs": 2}
+SOUND = {
     "CreateDataset": {"dataset_id": "other", "source": {"builtin": "procedural-flowers"}},
-    "GetDataset": {"name": "flowers"},
+    "GetDataset": {"name": KEPT},
     "CreateTrainingJob": {"spec": _SPEC},
     "DescribeArchitecture": {"name": "lenet5", "num_classes": 3, "input_size": 32},
-    "CalculateLayer": {"input_size": [32, 32], "kernel": [3, 3], "in_channels": 3, "out_channels": 8},
-    "EvaluateArchitecture": {"architecture": "mobilenet_v2", "dataset": "flowers"},
+    "CalculateLayer": {
+        "kind": "LAYER_KIND_CONV",
+        "input_size": [32, 32],
+        "kernel": [3, 3],
+        "in_channels": 3,
+        "out_channels": 8,
+    },
+    "EvaluateArchitecture": {"architecture": "mobilenet_v2", "dataset": KEPT},
     "PreviewAugmentation": {"spec": _SPEC},
-    "EvaluateModelVersion": {"name": "flowers/versions/1", "dataset": "flowers", "split": "SPLIT_TEST"},
-    "ListArtifacts": {"parent": "models/flowers/versions/1"},
-    "DownloadArtifact": {"parent": "models/flowers/versions/1", "path": "model.onnx"},
-    "SetModelAlias": {"model": "flowers", "alias": "canary", "version": "models/flowers/versions/1"},
+    "EvaluateModelVersion": {"name": f"{KEPT}/versions/1", "dataset": KEPT, "split": "SPLIT_TEST"},
+    "ListArtifacts": {"parent": f"models/{KEPT}/versions/1"},
+    "DownloadArtifact": {"parent": f"models/{KEPT}/versions/1", "path": "model.onnx"},
+    "SetModelAlias": {"model": "flowers", "alias": "canary", "version": f"models/{KEPT}/versions/1"},
     "Predict": {"model": KEPT},
     "PredictStream": {"request": {"model": KEPT}},
     "ModelStatistics": {"name": KEPT},
     "ModelConfig": {"name": KEPT},
     "ModelMetadata": {"name": KEPT},
 }
-"""Requests that mean something, of which a field or two then go wrong."""
+"""Requests that mean something, of which a field or two then go wrong, by method."""
 _IMAGES = tuple(kind.encoded for kind in KINDS if len(kind.encoded) < 20_000)
 
 
@@ -76,9 +82,9 @@ def message(rng: random.Random, method: MethodDescriptor) -> bytes:
     way = rng.random()
     if way < 0.1:
         return rng.randbytes(rng.randrange(200))
-    if way < 0.5 and method.name in _SOUND:
+    if way < 0.5 and method.name in SOUND:
         sound = message_factory.GetMessageClass(method.input_type)()
-        json_format.ParseDict(_SOUND[method.name], sound)
+        json_format.ParseDict(SOUND[method.name], sound)
         for _ in range(rng.choice((0, 1, 1, 2))):
             _spoil(rng, sound)
         return bytes(sound.SerializeToString())

@@ -16,9 +16,12 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from image_kinds import encode
+from PIL import Image
 from tiny_package import RED, write_package
 
 from cultivar.v1 import prediction_pb2, prediction_pb2_grpc
+from cultivar_service.__main__ import ENVIRONMENT
 
 DEADLINE_S = 20.0
 _BATCH = 50
@@ -38,6 +41,7 @@ class Fuzzed:
             write_package(folder / name)
         environment = {
             **os.environ,
+            **ENVIRONMENT,
             "TMPDIR": str(folder / "tmp"),
             "HOME": str(folder / "home"),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -57,9 +61,12 @@ class Fuzzed:
                 env=environment,
             )
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().decode().strip()
-        assert self.address, self.log.read_text()
-        self.channel = grpc.insecure_channel(self.address)
+        printed = self.process.stdout.readline().decode().split()
+        assert printed, self.log.read_text()
+        address, job = printed
+        for method in ("GetTrainingJob", "WatchTrainingJob", "StreamTrainingLogs", "CancelTrainingJob"):
+            malformed.SOUND[method] = {"name": job}
+        self.channel = grpc.insecure_channel(address)
         self.predictions = prediction_pb2_grpc.PredictionServiceStub(self.channel)
         self.codes: Counter[str] = Counter()
         self.sent = 0
@@ -75,9 +82,9 @@ class Fuzzed:
             if not path.is_relative_to(self.folder / "data") and "__pycache__" not in path.parts
         }
 
-    def resident_mb(self) -> float:
+    def resident_mb(self, what: str = "VmRSS") -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return int(status.split(f"{what}:")[1].split()[0]) / 1024
 
     def is_well(self) -> None:
         """Check that a good request is answered."""
@@ -164,6 +171,19 @@ def images(fuzzed: Fuzzed, rng: random.Random) -> None:
         model=malformed.KEPT, images=[malformed.image(rng) for _ in range(rng.choice((1, 2, 4)))]
     )
     fuzzed.send(method, request.SerializeToString())
+
+
+@pytest.mark.slow
+def test_the_largest_images_at_once_take_no_more_memory_than_one(fuzzed: Fuzzed) -> None:
+    largest = encode(Image.new("RGB", (10_000, 8_000)), "WEBP", lossless=True, method=0)
+    request = prediction_pb2.PredictRequest(model=malformed.KEPT, images=[largest] * 4)
+
+    calls = [fuzzed.predictions.Predict.future(request, timeout=60) for _ in range(2)]
+    answers = [call.result() for call in calls]
+
+    assert all(not result.HasField("error") for answer in answers for result in answer.results)
+    assert fuzzed.resident_mb("VmHWM") - fuzzed.memory_mb < 1400
+    assert fuzzed.resident_mb() - fuzzed.memory_mb < 100
 
 
 Sender = Callable[[Fuzzed, random.Random], None]
