@@ -51,8 +51,11 @@ protos-check: install ## Fail where the stubs are not what the protos give, and 
 requirements: install ## Lock the dependencies anew, with hashes.
 	scripts/requirements.sh "$(UV)"
 
+bench-serving: install ## Compare serving with other servers (an hour, both cores quiet; BENCH=--quick: minutes).
+	@$(BIN)/python -m benchmarks.serving --peers all $(BENCH)
+
 image: ## Build the images `cultivar:service` and `cultivar:gpu` with Docker.
 	docker build --target service -t cultivar:service .
 	docker build --target gpu -t cultivar:gpu .
 
-.PHONY: help install demo test test-slow test-all check format protos protos-check requirements image
+.PHONY: help install demo test test-slow test-all check format protos protos-check requirements bench-serving image

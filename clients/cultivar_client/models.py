@@ -36,7 +36,7 @@ class ModelCalls(Connection):
         return self._pages(self._models.ListModels, request, model_pb2.ListModelsResponse, model_pb2.Model, "models")
 
     async def delete_model(self, name: str) -> None:
-        """Deletes a model and all its versions. Raises CultivarError."""
+        """Deletes a model and all its versions; its aliases must be deleted before. Raises CultivarError."""
         await self._unary(self._models.DeleteModel, model_pb2.DeleteModelRequest(name=name), empty_pb2.Empty)
 
     async def get_model_version(self, name: str) -> model_pb2.ModelVersion:
@@ -55,13 +55,40 @@ class ModelCalls(Connection):
             "model_versions",
         )
 
-    async def promote_model_version(self, name: str) -> model_pb2.Model:
-        """Makes a READY version the live one. Raises CultivarError."""
-        request = model_pb2.PromoteModelVersionRequest(name=name)
+    async def promote_model_version(
+        self, name: str, *, expected_live_version: str | None = None, reason: str = ""
+    ) -> model_pb2.Model:
+        """Makes a READY version the live one; `reason` goes into the model's history.
+
+        Raises CultivarError: ABORTED where another version is live than `expected_live_version` (empty: none).
+        """
+        request = model_pb2.PromoteModelVersionRequest(
+            name=name, expected_live_version=expected_live_version, reason=reason
+        )
         return await self._unary(self._models.PromoteModelVersion, request, model_pb2.Model)
 
+    async def rollback_model(
+        self, name: str, *, expected_live_version: str | None = None, reason: str = ""
+    ) -> model_pb2.Model:
+        """Makes the version live that was so before; again: the one before that.
+
+        Raises CultivarError: FAILED_PRECONDITION where nothing is left to go back to, ABORTED as above.
+        """
+        request = model_pb2.RollbackModelRequest(name=name, expected_live_version=expected_live_version, reason=reason)
+        return await self._unary(self._models.RollbackModel, request, model_pb2.Model)
+
+    async def set_model_alias(self, name: str, alias: str, model_version: str) -> model_pb2.Model:
+        """Points an alias such as `canary` to a READY version; `flowers@canary` then means it. Raises CultivarError."""
+        request = model_pb2.SetModelAliasRequest(name=name, alias=alias, model_version=model_version)
+        return await self._unary(self._models.SetModelAlias, request, model_pb2.Model)
+
+    async def delete_model_alias(self, name: str, alias: str) -> model_pb2.Model:
+        """Deletes an alias; the version stays. Raises CultivarError."""
+        request = model_pb2.DeleteModelAliasRequest(name=name, alias=alias)
+        return await self._unary(self._models.DeleteModelAlias, request, model_pb2.Model)
+
     async def delete_model_version(self, name: str) -> None:
-        """Deletes a version that is not live. Raises CultivarError."""
+        """Deletes a version that no alias points to. Raises CultivarError."""
         request = model_pb2.DeleteModelVersionRequest(name=name)
         await self._unary(self._models.DeleteModelVersion, request, empty_pb2.Empty)
 

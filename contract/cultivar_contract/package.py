@@ -14,9 +14,16 @@ MANIFEST = "manifest.json"
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a probability when golden images are replayed."""
 
+REASONS = ("files", "manifest", "graph", "golden")
+"""What can be wrong: files missing or changed, a manifest that can't be used, a graph, the answers to golden images."""
+
 
 class DamagedPackage(ValueError):
-    """A package that must not be served; the message says what is wrong."""
+    """A package that must not be served; the message says what is wrong, `reason` with what: one of REASONS."""
+
+    def __init__(self, message: str, *, reason: str = "files") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +106,11 @@ def open_package(folder: Path) -> Package:
         manifest = files.read_json(folder / MANIFEST)
         newer = int(manifest["schema_version"]) > SCHEMA_VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedPackage(f"{MANIFEST} can't be read ({type(error).__name__})") from error
+        raise DamagedPackage(f"{MANIFEST} can't be read ({type(error).__name__})", reason="manifest") from error
     if newer:
-        raise DamagedPackage(f"schema_version {manifest['schema_version']} is newer than {SCHEMA_VERSION}: upgrade")
+        raise DamagedPackage(
+            f"schema_version {manifest['schema_version']} is newer than {SCHEMA_VERSION}: upgrade", reason="manifest"
+        )
     return Package(path=folder, manifest=manifest)
 
 
@@ -113,13 +122,13 @@ def verify(package: Package) -> None:
     """
     listed = package.manifest.get("files")
     if not isinstance(listed, dict) or str(package.onnx.relative_to(package.path)) not in listed:
-        raise DamagedPackage(f"{MANIFEST} lists no model file")
+        raise DamagedPackage(f"{MANIFEST} lists no model file", reason="manifest")
     for name, digest in listed.items():
         try:
             path = inside(package.path, name)
             actual = files.sha256_file(path)
         except OutsideFolder as error:
-            raise DamagedPackage(f"{MANIFEST} names a file outside the package") from error
+            raise DamagedPackage(f"{MANIFEST} names a file outside the package", reason="manifest") from error
         except OSError as error:
             raise DamagedPackage(f"{name} can't be read") from error
         if actual != digest:

@@ -10,6 +10,7 @@ CultivarError
 ├── AlreadyExists           ALREADY_EXISTS
 ├── FailedPrecondition      FAILED_PRECONDITION
 │   └── TrainerNotInstalled
+├── Aborted                 ABORTED
 ├── Exhausted               RESOURCE_EXHAUSTED
 │   ├── QueueFull
 │   └── InsufficientDisk
@@ -40,6 +41,7 @@ class Status(enum.Enum):
     NOT_FOUND = enum.auto()
     ALREADY_EXISTS = enum.auto()
     FAILED_PRECONDITION = enum.auto()
+    ABORTED = enum.auto()
     RESOURCE_EXHAUSTED = enum.auto()
     DEADLINE_EXCEEDED = enum.auto()
     UNAVAILABLE = enum.auto()
@@ -154,6 +156,12 @@ class TrainerNotInstalled(FailedPrecondition):
         )
 
 
+class Aborted(CultivarError):
+    """Somebody else was faster; what the request relied on is no longer so."""
+
+    status = Status.ABORTED
+
+
 class Exhausted(CultivarError):
     """Something is used up for now."""
 
@@ -163,8 +171,10 @@ class Exhausted(CultivarError):
 class QueueFull(Exhausted):
     """As much work is waiting as may wait."""
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    def __init__(self, message: str, *, retry_after_s: float, hold_s: float = 0.0) -> None:
         super().__init__(message, reason="QUEUE_FULL", retry_after_s=retry_after_s)
+        self.hold_s = hold_s
+        """Seconds that the refusal is better held back: who tries again at once costs the others time."""
 
 
 class InsufficientDisk(Exhausted):

@@ -10,6 +10,7 @@ from cultivar_service.api.artifacts import ArtifactApi
 from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
+from cultivar_service.api.live import LiveApi
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
@@ -20,10 +21,14 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
 from cultivar_service.errors import StartupRefused
+from cultivar_service.serving.alias_moves import AliasMoves
+from cultivar_service.serving.deletion import Deletion
+from cultivar_service.serving.live import LiveVersions
 from cultivar_service.serving.predictor import Predictor
 from cultivar_service.serving.publisher import Publisher
 from cultivar_service.serving.registry import Registry
 from cultivar_service.serving.resolver import Resolver
+from cultivar_service.serving.versions import Versions
 from cultivar_service.telemetry.gpu import GpuCollector
 from cultivar_service.telemetry.http import MetricsServer
 from cultivar_service.telemetry.metrics import Metrics
@@ -68,8 +73,10 @@ class Service:
             raise
         executor = Executor(config.trainer_command, grace_s=config.cancel_grace_s)
         self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
-        self.publisher = publisher = Publisher(config, catalog, storage, registry, metrics)
-        resolver = Resolver(catalog, registry, publisher)
+        versions = Versions(catalog, registry)
+        self._live = live = LiveVersions(catalog, registry, versions)
+        self.publisher = publisher = Publisher(config, catalog, registry, live, metrics)
+        resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
@@ -91,7 +98,13 @@ class Service:
                     evaluations,
                 ),
                 model_pb2.DESCRIPTOR.services_by_name["ModelService"]: (
-                    ModelApi(catalog, resolver, publisher),
+                    ModelApi(catalog, resolver),
+                    LiveApi(
+                        catalog,
+                        live,
+                        AliasMoves(catalog, versions, live),
+                        Deletion(config, catalog, storage, registry, live, metrics),
+                    ),
                     evaluations,
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),
@@ -138,11 +151,12 @@ class Service:
         self.metrics_address = self._metrics_server.address
         if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
-        await self._registry.start()
+        await self._live.start()
         await self._imports.start()
         await self._jobs.start()
         await self._grpc.start()
         await self._grpc.serve()
+        await self._live.warm_previous()
         logger.info("serving gRPC on %s, metrics on http://%s/metrics", self.grpc_address, self.metrics_address)
 
     async def drain(self) -> None:
@@ -154,6 +168,8 @@ class Service:
         await self.drain()
         await self._jobs.close()
         await self._imports.close()
+        await self._live.close()
+        await self._registry.close()
         await asyncio.to_thread(self._predictor.close)
         await self._audit.close()
         await asyncio.to_thread(self._catalog.close)
@@ -161,5 +177,5 @@ class Service:
             await asyncio.to_thread(self._metrics_server.close)
         self._storage.close()
 
-    async def _tell_model_health(self, model: str, can_answer: bool) -> None:
+    async def _tell_model_health(self, model: str, can_answer: bool | None) -> None:
         await self._grpc.set_model_health(model, can_answer)

@@ -57,6 +57,13 @@ class FakeCultivar(
         self.break_after = None
         self.imports = []
         self.models = ["flowers"]
+        self.model = model_pb2.Model(
+            name="models/flowers",
+            live_version=VERSION,
+            rollback_version="models/flowers/versions/2",
+            aliases=[{"alias": "canary", "model_version": VERSION}],
+            live_history=[{"model_version": VERSION, "actor": "ada", "reason": "it is better"}],
+        )
         self.files = {"model.onnx": b"onnx", "golden/0.jpg": b"jpeg"}
         self.wrong_digests = False
 
@@ -148,6 +155,32 @@ class FakeCultivar(
 
     def ListModels(self, request, context):
         return model_pb2.ListModelsResponse(models=[model_pb2.Model(name=f"models/{name}") for name in self.models])
+
+    def GetModel(self, request, context):
+        return self.model
+
+    def ListModelVersions(self, request, context):
+        return model_pb2.ListModelVersionsResponse(
+            model_versions=[model_pb2.ModelVersion(name=VERSION, live=True, aliases=["canary"], state=2)]
+        )
+
+    def _move(self, request, context):
+        self._note(request, context)
+        if request.HasField("expected_live_version") and request.expected_live_version != VERSION:
+            refuse(context, code_pb2.ABORTED, f"{VERSION} is live by now", "LIVE_MOVED")
+        return self.model
+
+    PromoteModelVersion = RollbackModel = _move
+
+    def SetModelAlias(self, request, context):
+        self._note(request, context)
+        return model_pb2.Model(
+            name="models/flowers", aliases=[{"alias": request.alias, "model_version": request.model_version}]
+        )
+
+    def DeleteModelAlias(self, request, context):
+        self._note(request, context)
+        return model_pb2.Model(name="models/flowers")
 
     def GetModelVersion(self, request, context):
         return model_pb2.ModelVersion(name=VERSION, state=model_pb2.MODEL_VERSION_STATE_READY, live=True)

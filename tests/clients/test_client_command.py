@@ -228,6 +228,7 @@ def test_a_refused_spec_prints_each_violation(cultivar):
         (("datasets", "create", "f", "--builtin", "cifar10", "--class-names", "x"), "--class-names needs --folder"),
         (("predict", "missing.jpg"), "missing.jpg does not exist"),
         (("models", "download", "flowers"), "-o"),
+        (("models", "alias", "flowers", "canary"), "'flowers' names no version: use NAME/versions/N"),
     ],
 )
 def test_a_local_mistake_exits_with_2_and_names_the_remedy(cultivar, arguments, message):
@@ -304,6 +305,39 @@ def test_a_model_is_downloaded_into_a_folder(cultivar, tmp_path):
 
     assert result.exit_code == 0
     assert (tmp_path / "golden" / "0.jpg").read_bytes() == b"jpeg"
+
+
+def test_live_is_promoted_and_rolled_back_with_a_reason_and_what_is_expected(fake, cultivar):
+    told = f"models/flowers: {VERSION} is live (a rollback goes to models/flowers/versions/2)\n"
+
+    promoted = cultivar("models", "promote", "flowers/versions/3", "--reason", "it is better")
+    back = cultivar("models", "rollback", "flowers", "--expect", VERSION)
+    late = cultivar("models", "rollback", "flowers", "--expect", "flowers/versions/1")
+
+    assert promoted.stdout == back.stdout == told
+    assert (late.exit_code, late.stderr) == (1, f"error: {VERSION} is live by now\n")
+    assert (fake.requests[0].name, fake.requests[0].reason) == ("flowers/versions/3", "it is better")
+    assert not fake.requests[0].HasField("expected_live_version")
+    assert (fake.requests[1].name, fake.requests[1].expected_live_version) == ("flowers", VERSION)
+
+
+def test_an_alias_is_set_and_deleted(fake, cultivar):
+    made = cultivar("models", "alias", "flowers/versions/3", "canary")
+    deleted = cultivar("models", "unalias", "flowers", "canary")
+
+    assert made.stdout == "flowers@canary: flowers/versions/3\n"
+    assert deleted.stdout == "deleted flowers@canary\n"
+    assert (fake.requests[0].name, fake.requests[0].model_version) == ("flowers", "flowers/versions/3")
+    assert (fake.requests[1].name, fake.requests[1].alias) == ("flowers", "canary")
+
+
+def test_a_model_is_shown_with_its_aliases_and_who_moved_live(cultivar):
+    lines = [line.split() for line in cultivar("models", "show", "flowers").stdout.splitlines()]
+
+    assert ["@canary", VERSION] in lines
+    assert ["rollback", "models/flowers/versions/2"] in lines
+    assert [VERSION, "ready", "live", "canary"] in [line[:4] for line in lines]
+    assert [VERSION, "ada", "it", "is", "better"] in lines
 
 
 @pytest.fixture

@@ -15,6 +15,12 @@ from cultivar_client.enums import enum_label
 
 app = typer.Typer(help="Show models, choose their live version, fetch their files.", no_args_is_help=True)
 
+Expect = Annotated[
+    str | None,
+    typer.Option("--expect", metavar="NAME/versions/N", help="Refuse where another version is live by now."),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the model's history.")]
+
 STATE = model_pb2.DESCRIPTOR.enum_types_by_name["ModelVersionState"]
 
 
@@ -61,15 +67,80 @@ def show(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_
 
 
 @app.command("promote")
-def promote(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+def promote(
+    name: str,
+    expect: Expect = None,
+    reason: Reason = "",
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
     """Make a version (NAME/versions/N) the live one."""
 
     async def work(client: Client) -> int:
-        model = await client.promote_model_version(name)
+        _tell(await client.promote_model_version(name, expected_live_version=expect, reason=reason), as_json)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("rollback")
+def rollback(
+    name: str,
+    expect: Expect = None,
+    reason: Reason = "",
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Make the version live that was so before; again: the one before that."""
+
+    async def work(client: Client) -> int:
+        _tell(await client.rollback_model(name, expected_live_version=expect, reason=reason), as_json)
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("alias")
+def alias(
+    name: str,
+    alias: Annotated[str, typer.Argument(help="Such as canary; NAME@ALIAS then means the version.")],
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Point an alias to a version (NAME/versions/N)."""
+    if "/versions/" not in name:
+        raise typer.BadParameter(f"{name!r} names no version: use NAME/versions/N", param_hint="NAME")
+
+    async def work(client: Client) -> int:
+        model = await client.set_model_alias(name.partition("/versions/")[0], alias, name)
         if as_json:
             print_json(model)
         else:
-            typer.echo(f"{model.name}: {model.live_version} is live")
+            typer.echo(f"{model.name.removeprefix('models/')}@{alias}: {_target(model, alias)}")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+@app.command("unalias")
+def unalias(
+    name: str,
+    alias: Annotated[str, typer.Argument(help="The alias to delete.")],
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Delete an alias of a model; the version stays."""
+
+    async def work(client: Client) -> int:
+        model = await client.delete_model_alias(name, alias)
+        if as_json:
+            print_json(model)
+        else:
+            typer.echo(f"deleted {model.name.removeprefix('models/')}@{alias}")
         return session.DONE
 
     session.run(address, token, work)
@@ -109,7 +180,7 @@ def download(
 
 @app.command("delete")
 def delete(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
-    """Delete a model and all its versions, or one version (NAME/versions/N) that is not live."""
+    """Delete a model and all its versions, or one version (NAME/versions/N) that no alias points to."""
 
     async def work(client: Client) -> int:
         if "/versions/" in name:
@@ -125,11 +196,25 @@ def delete(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, a
     session.run(address, token, work)
 
 
+def _tell(model: model_pb2.Model, as_json: bool) -> None:
+    if as_json:
+        print_json(model)
+        return
+    back = f" (a rollback goes to {model.rollback_version})" if model.rollback_version else ""
+    typer.echo(f"{model.name}: {model.live_version} is live{back}")
+
+
+def _target(model: model_pb2.Model, alias: str) -> str:
+    return next((one.model_version for one in model.aliases if one.alias == alias), "")
+
+
 def _print_model(model: model_pb2.Model, versions: list[model_pb2.ModelVersion]) -> None:
     print_facts(
         [
             ("name", model.name),
             ("live", model.live_version or "-"),
+            ("rollback", model.rollback_version),
+            *((f"@{one.alias}", one.model_version) for one in model.aliases),
             ("created", figures.moment(model.create_time)),
         ]
     )
@@ -137,7 +222,7 @@ def _print_model(model: model_pb2.Model, versions: list[model_pb2.ModelVersion])
     rows = [
         (
             version.name,
-            enum_label(STATE, version.state) + (" live" if version.live else ""),
+            " ".join([enum_label(STATE, version.state), *(["live"] if version.live else []), *version.aliases]),
             version.architecture,
             figures.accuracy_of(list(version.metrics), "val"),
             figures.accuracy_of(list(version.metrics), "test"),
@@ -149,6 +234,10 @@ def _print_model(model: model_pb2.Model, versions: list[model_pb2.ModelVersion])
     ]
     columns = ("version", "state", "architecture", "val_acc>", "test_acc>", "data set", "job", "created (UTC)")
     print_table(columns, rows, empty="no versions")
+    if model.live_history:
+        typer.echo()
+        moves = [(figures.moment(one.time), one.model_version, one.actor, one.reason) for one in model.live_history]
+        print_table(("live since (UTC)", "version", "by", "why"), moves)
 
 
 def _print_version(version: model_pb2.ModelVersion) -> None:
@@ -157,6 +246,7 @@ def _print_version(version: model_pb2.ModelVersion) -> None:
             ("name", version.name),
             ("state", enum_label(STATE, version.state)),
             ("live", "yes" if version.live else "no"),
+            ("aliases", ", ".join(version.aliases)),
             ("architecture", version.architecture),
             ("input", f"{version.input_size} x {version.input_size} px"),
             ("data set", version.dataset),

@@ -26,7 +26,7 @@ MODEL_VERSION_STATE_READY: ModelVersionState
 MODEL_VERSION_STATE_REJECTED: ModelVersionState
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "creator")
+    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "aliases", "creator")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class ModelVersion(_message.Message):
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
     CREATOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ModelVersionState
@@ -52,20 +53,47 @@ class ModelVersion(_message.Message):
     dataset: str
     error: _event_pb2.Failure
     live: bool
+    aliases: _containers.RepeatedScalarFieldContainer[str]
     creator: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ..., creator: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ..., aliases: _Optional[_Iterable[str]] = ..., creator: _Optional[str] = ...) -> None: ...
+
+class ModelAlias(_message.Message):
+    __slots__ = ("alias", "model_version")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    model_version: str
+    def __init__(self, alias: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
+
+class LiveChange(_message.Message):
+    __slots__ = ("model_version", "time", "actor", "reason")
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    model_version: str
+    time: _timestamp_pb2.Timestamp
+    actor: str
+    reason: str
+    def __init__(self, model_version: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "live_version", "version_count", "create_time")
+    __slots__ = ("name", "live_version", "version_count", "create_time", "aliases", "live_history", "rollback_version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LIVE_VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_COUNT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    LIVE_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     live_version: str
     version_count: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., live_version: _Optional[str] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    aliases: _containers.RepeatedCompositeFieldContainer[ModelAlias]
+    live_history: _containers.RepeatedCompositeFieldContainer[LiveChange]
+    rollback_version: str
+    def __init__(self, name: _Optional[str] = ..., live_version: _Optional[str] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[_Union[ModelAlias, _Mapping]]] = ..., live_history: _Optional[_Iterable[_Union[LiveChange, _Mapping]]] = ..., rollback_version: _Optional[str] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("name",)
@@ -120,10 +148,42 @@ class ListModelVersionsResponse(_message.Message):
     def __init__(self, model_versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteModelVersionRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "expected_live_version", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_LIVE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    expected_live_version: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., expected_live_version: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RollbackModelRequest(_message.Message):
+    __slots__ = ("name", "expected_live_version", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_LIVE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expected_live_version: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., expected_live_version: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetModelAliasRequest(_message.Message):
+    __slots__ = ("name", "alias", "model_version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    alias: str
+    model_version: str
+    def __init__(self, name: _Optional[str] = ..., alias: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
+
+class DeleteModelAliasRequest(_message.Message):
+    __slots__ = ("name", "alias")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    alias: str
+    def __init__(self, name: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
 
 class DeleteModelVersionRequest(_message.Message):
     __slots__ = ("name",)

@@ -67,6 +67,21 @@ class ModelServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_model__pb2.PromoteModelVersionRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_model__pb2.Model.FromString,
                 _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/cultivar.v1.ModelService/RollbackModel',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.SetModelAlias = channel.unary_unary(
+                '/cultivar.v1.ModelService/SetModelAlias',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.SetModelAliasRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.DeleteModelAlias = channel.unary_unary(
+                '/cultivar.v1.ModelService/DeleteModelAlias',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
         self.DeleteModelVersion = channel.unary_unary(
                 '/cultivar.v1.ModelService/DeleteModelVersion',
                 request_serializer=cultivar_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
@@ -98,7 +113,7 @@ class ModelServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModel(self, request, context):
-        """Deletes a model and all its versions.
+        """Deletes a model and all its versions; refused while an alias other than `live` points to one of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,8 +140,29 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollbackModel(self, request, context):
+        """Makes the version live that was so before; again: the one before that. Deleted and REJECTED versions are skipped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelAlias(self, request, context):
+        """Points an alias to a READY version; `flowers@canary` then means that version wherever a model is named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelAlias(self, request, context):
+        """Deletes an alias; the version that it points to stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteModelVersion(self, request, context):
-        """Deletes a version that is not live.
+        """Deletes a version that no alias points to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,6 +206,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
             'PromoteModelVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModelVersion,
                     request_deserializer=cultivar_dot_v1_dot_model__pb2.PromoteModelVersionRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.RollbackModelRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'SetModelAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelAlias,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.SetModelAliasRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'DeleteModelAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelAlias,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.DeleteModelAliasRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_model__pb2.Model.SerializeToString,
             ),
             'DeleteModelVersion': grpc.unary_unary_rpc_method_handler(
@@ -345,6 +396,87 @@ class ModelService(object):
             target,
             '/cultivar.v1.ModelService/PromoteModelVersion',
             cultivar_dot_v1_dot_model__pb2.PromoteModelVersionRequest.SerializeToString,
+            cultivar_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.ModelService/RollbackModel',
+            cultivar_dot_v1_dot_model__pb2.RollbackModelRequest.SerializeToString,
+            cultivar_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.ModelService/SetModelAlias',
+            cultivar_dot_v1_dot_model__pb2.SetModelAliasRequest.SerializeToString,
+            cultivar_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.ModelService/DeleteModelAlias',
+            cultivar_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
             cultivar_dot_v1_dot_model__pb2.Model.FromString,
             options,
             channel_credentials,

@@ -108,6 +108,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TRIGGER audit_rows_stay_as_they_are BEFORE UPDATE ON audit
             BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END""",
     ),
+    (
+        # Who moved `live`, and the entry that a rollback from it goes back to. Until here every move was a promotion.
+        "ALTER TABLE alias_history ADD COLUMN before INTEGER",
+        "ALTER TABLE alias_history ADD COLUMN actor TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX alias_history_by_model ON alias_history (model, alias, sequence)",
+        """UPDATE alias_history SET before = (
+            SELECT max(earlier.sequence) FROM alias_history AS earlier
+            WHERE earlier.model = alias_history.model AND earlier.alias = alias_history.alias
+            AND earlier.sequence < alias_history.sequence
+        )""",
+    ),
 )
 """Statements of step 1, step 2, ..."""
 

@@ -1,4 +1,4 @@
-"""Records of models, their versions and the aliases that point to versions."""
+"""Records of models and their versions."""
 
 import time
 from dataclasses import dataclass
@@ -8,14 +8,15 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cultivar.v1 import event_pb2, model_pb2
-from cultivar_service.catalog import jobs
+from cultivar_service.catalog import aliases, jobs
 from cultivar_service.catalog.paging import Page, PageRequest, cut
-from cultivar_service.catalog.references import LIVE, ModelReference
-from cultivar_service.catalog.tables import alias_history, aliases, models, next_version, versions
+from cultivar_service.catalog.tables import models, next_version, versions
 
-READY = model_pb2.MODEL_VERSION_STATE_READY
+READY = aliases.READY
 LOADING = model_pb2.MODEL_VERSION_STATE_LOADING
 REJECTED = model_pb2.MODEL_VERSION_STATE_REJECTED
+_HISTORY = 20
+"""Moves of `live` that a model shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +39,9 @@ def version_name(model: str, version: int) -> str:
 
 
 def get(connection: sa.Connection, model: str) -> model_pb2.Model | None:
-    """Return a model."""
+    """Return a model, with its latest moves of `live`."""
     row = connection.execute(_models().where(models.c.name == model)).first()
-    return None if row is None else _model(connection, *row)
+    return None if row is None else _model(connection, *row, history=_HISTORY)
 
 
 def page(connection: sa.Connection, request: PageRequest) -> Page[model_pb2.Model]:
@@ -56,7 +57,9 @@ def get_version(connection: sa.Connection, model: str, version: int) -> model_pb
     """Return a version."""
     query = sa.select(versions.c.resource).where(versions.c.model == model, versions.c.version == version)
     resource = connection.execute(query).scalar()
-    return None if resource is None else _version(resource, live_version(connection, model))
+    if resource is None:
+        return None
+    return _version(resource, aliases.live_version(connection, model), aliases.of_model(connection, model))
 
 
 def version_page(connection: sa.Connection, request: PageRequest, model: str) -> Page[model_pb2.ModelVersion]:
@@ -69,9 +72,9 @@ def version_page(connection: sa.Connection, request: PageRequest, model: str) ->
     )
     if (before := request.number()) is not None:
         query = query.where(versions.c.version < before)
-    live = live_version(connection, model)
+    live, names = aliases.live_version(connection, model), aliases.of_model(connection, model)
     rows = ((str(row[0]), bytes(row[1])) for row in connection.execute(query))
-    return cut(rows, request, lambda resource: _version(resource, live))
+    return cut(rows, request, lambda resource: _version(resource, live, names))
 
 
 def creators(connection: sa.Connection, model: str) -> dict[str, str]:
@@ -87,28 +90,6 @@ def every_version(connection: sa.Connection, model: str | None = None) -> list[m
     if model is not None:
         query = query.where(versions.c.model == model)
     return [model_pb2.ModelVersion.FromString(resource) for resource in connection.execute(query).scalars()]
-
-
-def resolve(connection: sa.Connection, reference: ModelReference) -> int | None:
-    """Return the number of the version that a reference means; None where there is no such alias."""
-    if reference.version is not None:
-        return reference.version
-    if reference.alias == LIVE:
-        return live_version(connection, reference.model)
-    query = sa.select(aliases.c.version).where(aliases.c.model == reference.model, aliases.c.alias == reference.alias)
-    return connection.execute(query).scalar()
-
-
-def live_version(connection: sa.Connection, model: str) -> int | None:
-    """Return the number of the live version, if there is one that can answer."""
-    query = _live().where(aliases.c.model == model)
-    row = connection.execute(query).first()
-    return None if row is None else int(row[1])
-
-
-def live_versions(connection: sa.Connection) -> list[tuple[str, int]]:
-    """Return every model that has a live version, with its number."""
-    return [(str(row[0]), int(row[1])) for row in connection.execute(_live().order_by(aliases.c.model))]
 
 
 def loading(connection: sa.Connection, model: str) -> bool:
@@ -155,7 +136,7 @@ def settle(connection: sa.Connection, resource: model_pb2.ModelVersion, *, went_
     _, model, _, version = resource.name.split("/")
     _replace(connection, model, int(version), resource, went_live=went_live, publish_reason=reason)
     if went_live:
-        set_alias(connection, model, LIVE, int(version), reason)
+        aliases.move_live(connection, model, int(version), actor=resource.training_job, reason=reason)
     return Publication(
         model_version=resource.name,
         live=went_live,
@@ -164,14 +145,17 @@ def settle(connection: sa.Connection, resource: model_pb2.ModelVersion, *, went_
     )
 
 
-def reject(connection: sa.Connection, model: str, version: int, error: event_pb2.Failure) -> None:
-    """Record that a version that was READY can't answer any more."""
+def reject(connection: sa.Connection, model: str, version: int, error: event_pb2.Failure) -> bool:
+    """Record that a version can't answer any more; tell whether it still exists."""
     resource = get_version(connection, model, version)
-    if resource is not None:
-        resource.state = REJECTED
-        resource.error.CopyFrom(error)
-        resource.ClearField("live")
-        _replace(connection, model, version, resource)
+    if resource is None:
+        return False
+    resource.state = REJECTED
+    resource.error.CopyFrom(error)
+    for derived in ("live", "aliases"):
+        resource.ClearField(derived)
+    _replace(connection, model, version, resource)
+    return True
 
 
 def reject_abandoned(connection: sa.Connection) -> None:
@@ -184,25 +168,24 @@ def reject_abandoned(connection: sa.Connection) -> None:
             reject(connection, model, version, failure)
 
 
-def set_alias(connection: sa.Connection, model: str, alias: str, version: int, reason: str) -> None:
-    """Point an alias to a version and remember that it was."""
-    connection.exec_driver_sql(
-        "INSERT INTO aliases VALUES (?, ?, ?) ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version",
-        (model, alias, version),
-    )
-    connection.execute(
-        alias_history.insert().values(model=model, alias=alias, version=version, time_ns=time.time_ns(), reason=reason)
-    )
-
-
 def delete(connection: sa.Connection, model: str) -> None:
     """Delete a model with its versions and aliases."""
     connection.execute(models.delete().where(models.c.name == model))
 
 
+def exists(connection: sa.Connection, model: str) -> bool:
+    """Tell whether there is such a model."""
+    return connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is not None
+
+
+def names(connection: sa.Connection) -> list[str]:
+    """Return the names of all models."""
+    return list(connection.execute(sa.select(models.c.name).order_by(models.c.name)).scalars())
+
+
 def delete_version(connection: sa.Connection, model: str, version: int) -> None:
-    """Delete a version and the aliases that point to it."""
-    connection.execute(aliases.delete().where(aliases.c.model == model, aliases.c.version == version))
+    """Delete a version, and `live` where it points to it: to one that was rejected."""
+    aliases.delete_live_at(connection, model, version)
     connection.execute(versions.delete().where(versions.c.model == model, versions.c.version == version))
 
 
@@ -211,28 +194,36 @@ def _models() -> sa.Select[Any]:
     return sa.select(models.c.name, models.c.create_time_ns, count.scalar_subquery())
 
 
-def _live() -> sa.Select[Any]:
-    ready = sa.and_(
-        versions.c.model == aliases.c.model, versions.c.version == aliases.c.version, versions.c.state == READY
-    )
-    return sa.select(aliases.c.model, aliases.c.version).join(versions, ready).where(aliases.c.alias == LIVE)
-
-
-def _model(connection: sa.Connection, name: str, create_time_ns: int, count: int) -> model_pb2.Model:
-    live = live_version(connection, name)
+def _model(
+    connection: sa.Connection, name: str, create_time_ns: int, count: int, *, history: int = 0
+) -> model_pb2.Model:
+    live, earlier = aliases.live_version(connection, name), aliases.earlier_live(connection, name)
     model = model_pb2.Model(
         name=f"models/{name}",
         live_version="" if live is None else version_name(name, live),
         version_count=count,
         create_time=Timestamp(),
+        aliases=[
+            model_pb2.ModelAlias(alias=alias, model_version=version_name(name, version))
+            for alias, version in aliases.of_model(connection, name).items()
+        ],
+        live_history=[
+            model_pb2.LiveChange(
+                model_version=version_name(name, move.version), time=move.time, actor=move.actor, reason=move.reason
+            )
+            for move in (aliases.live_history(connection, name, history) if history else ())
+        ],
+        rollback_version="" if earlier is None else version_name(name, earlier.version),
     )
     model.create_time.FromNanoseconds(create_time_ns)
     return model
 
 
-def _version(resource: bytes, live: int | None) -> model_pb2.ModelVersion:
+def _version(resource: bytes, live: int | None, names: dict[str, int]) -> model_pb2.ModelVersion:
     version = model_pb2.ModelVersion.FromString(resource)
-    version.live = version.name.rpartition("/")[2] == str(live)
+    number = int(version.name.rpartition("/")[2])
+    version.live = number == live
+    version.aliases.extend(alias for alias, target in names.items() if target == number)
     return version
 
 

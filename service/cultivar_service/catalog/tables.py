@@ -33,7 +33,8 @@ versions = sa.table(
 )
 aliases = sa.table("aliases", *(sa.column(name) for name in ("model", "alias", "version")))
 alias_history = sa.table(
-    "alias_history", *(sa.column(name) for name in ("model", "alias", "version", "time_ns", "reason"))
+    "alias_history",
+    *(sa.column(name) for name in ("sequence", "model", "alias", "version", "time_ns", "reason", "before", "actor")),
 )
 
 evaluations = sa.table(

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from cultivar_contract import package, preprocessing
 from cultivar_contract.package import GOLDEN_TOLERANCE, DamagedPackage, Package
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
-from cultivar_service.serving import sessions
+from cultivar_service.serving import graph, sessions
 from cultivar_service.serving.statistics import VersionStatistics
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 8
+MAX_BATCH = 4
 """Images that go through a network at a time on a CPU, where larger batches gain nothing."""
 MAX_GPU_BATCH = 32
 """The same on a GPU."""
@@ -96,26 +96,33 @@ def load(folder: Path, *, model: str, version: int, device: str, threads: int) -
             provider=sessions.provider_of(session),
         )
         golden = opened.golden
+    except DamagedPackage:
+        raise  # a ValueError too, which says better what is wrong
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DamagedPackage(
-            f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})"
+            f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})", reason="manifest"
         ) from error
     if loaded.preprocessing.version > preprocessing.NEWEST_VERSION:
-        raise DamagedPackage(f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade")
+        raise DamagedPackage(
+            f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade", reason="manifest"
+        )
     _warm_up(loaded)
     _replay(loaded, opened, golden)
     return loaded
 
 
 def _session(onnx: Path, device: str, threads: int) -> Any:
+    graph.check(onnx.name, onnx.read_bytes())
     try:
-        session = sessions.open_session(onnx.read_bytes(), device=device, threads=threads)
+        session = sessions.open_session(onnx, device=device, threads=threads)
     except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
-        raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})") from error
+        raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})", reason="graph") from error
     inputs = {one.name: one.type for one in session.get_inputs()}
     outputs = {one.name for one in session.get_outputs()}
     if inputs != {"image": "tensor(uint8)"} or not outputs >= {"logits", "probabilities"}:
-        raise DamagedPackage(f"{onnx.name} has inputs {inputs} and outputs {sorted(outputs)}: export it again")
+        raise DamagedPackage(
+            f"{onnx.name} has inputs {inputs} and outputs {sorted(outputs)}: export it again", reason="graph"
+        )
     return session
 
 
@@ -124,7 +131,7 @@ def _warm_up(loaded: LoadedVersion) -> None:
     answer = _probabilities(loaded, np.zeros((1, size, size, channels), np.uint8))
     if answer.shape != (1, len(loaded.class_ids)):
         raise DamagedPackage(
-            f"the graph answers {answer.shape[-1]} classes, the manifest names {len(loaded.class_ids)}"
+            f"the graph answers {answer.shape[-1]} classes, the manifest names {len(loaded.class_ids)}", reason="graph"
         )
 
 
@@ -136,7 +143,7 @@ def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.Golden
             try:
                 pixels.append(preprocessing.load((opened.path / image.file).read_bytes(), loaded.preprocessing))
             except (OSError, UnreadableImage) as error:
-                raise DamagedPackage(f"golden image {image.file} can't be read") from error
+                raise DamagedPackage(f"golden image {image.file} can't be read", reason="golden") from error
             if hashlib.sha256(pixels[-1].tobytes()).hexdigest() != image.pixels_sha256:
                 # Another build of a decoder may differ in a last bit; what counts is the answer, below.
                 logger.warning("%s: golden image %s has other pixels here", loaded.name, image.file)
@@ -147,7 +154,8 @@ def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.Golden
             if not difference <= GOLDEN_TOLERANCE:  # also when it is NaN
                 raise DamagedPackage(
                     f"golden image {image.file} is answered with a probability {difference:.2g} off the exported one, "
-                    f"more than {GOLDEN_TOLERANCE:g}"
+                    f"more than {GOLDEN_TOLERANCE:g}",
+                    reason="golden",
                 )
 
 
@@ -155,4 +163,4 @@ def _probabilities(loaded: LoadedVersion, pixels: NDArray[np.uint8]) -> NDArray[
     try:
         return loaded.run(pixels).probabilities
     except Exception as error:  # As at the session: no other base to catch.
-        raise DamagedPackage(f"the graph does not run ({type(error).__name__})") from error
+        raise DamagedPackage(f"the graph does not run ({type(error).__name__})", reason="graph") from error

@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint8]
 Answer = Outputs | UnreadableImage
 """Of one image."""
 _SMOOTHING = 0.1
+_MEMORY_IMAGES = 32
+"""Answered images after which a refusal is mostly forgotten."""
 
 
 class Work:
@@ -74,11 +76,12 @@ class Ticket:
 
 
 class Pace:
-    """How long a version's images take; outlives the lane, which ends whenever it is empty."""
+    """How long a version's images take, and how many are refused; outlives the lane, which ends when it is empty."""
 
     def __init__(self) -> None:
         self.decode_s = 0.0
         self.inference_s = 0.0
+        self._refusals = 0.0
 
     @property
     def image_s(self) -> float:
@@ -93,6 +96,16 @@ class Pace:
         """Learn how long a batch took."""
         each_s = seconds / images
         self.inference_s += _SMOOTHING * (each_s - self.inference_s) if self.inference_s else each_s
+        self._refusals *= (1 - 1 / _MEMORY_IMAGES) ** images
+
+    def refused(self) -> None:
+        """Learn that a request was refused."""
+        self._refusals += 1
+
+    @property
+    def refusals_per_image(self) -> float:
+        """Requests that were refused for each image that was answered, lately."""
+        return self._refusals / _MEMORY_IMAGES
 
 
 class Lane:

@@ -1,22 +1,22 @@
 """From the name in a request to the version that it means: in this one place."""
 
 from cultivar.v1 import model_pb2
-from cultivar_service.catalog import models
+from cultivar_service.catalog import aliases, models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import LIVE, ModelReference, model_not_found, parse_model
 from cultivar_service.errors import FailedPrecondition
 from cultivar_service.serving.engine import LoadedVersion
-from cultivar_service.serving.publisher import Publisher
 from cultivar_service.serving.registry import Registry
+from cultivar_service.serving.versions import Versions
 
 
 class Resolver:
     """Resolves names of models and versions."""
 
-    def __init__(self, catalog: Catalog, registry: Registry, publisher: Publisher) -> None:
+    def __init__(self, catalog: Catalog, registry: Registry, versions: Versions) -> None:
         self._catalog = catalog
         self._registry = registry
-        self._publisher = publisher
+        self._versions = versions
 
     async def resolve(self, text: str, field: str) -> tuple[str, int]:
         """Return the model and the number of the version that a name means; that version need not exist.
@@ -38,7 +38,7 @@ class Resolver:
             FailedPrecondition: it can't answer.
         """
         model, version = await self.resolve(text, field)
-        return await self._publisher.ready(model, version, field=field)
+        return await self._versions.ready(model, version, field=field)
 
     async def load(self, text: str, field: str) -> LoadedVersion:
         """Return the version that a name means, ready to answer.
@@ -53,16 +53,14 @@ class Resolver:
             if live is not None:
                 return live
         model, version = await self.resolve(text, field)
-        return await self._publisher.load_ready(model, version, field=field)
+        return await self._versions.load(model, version, field=field)
 
     async def _alias(self, reference: ModelReference, text: str, field: str) -> int:
-        model = await self._catalog.read(lambda connection: models.get(connection, reference.model))
-        if model is None:
-            raise model_not_found(text, field)
-        version = await self._catalog.read(lambda connection: models.resolve(connection, reference))
+        version = await self._catalog.read(lambda connection: aliases.resolve(connection, reference))
         if version is not None:
             return version
-        if reference.alias != LIVE:
+        model = await self._catalog.read(lambda connection: models.get(connection, reference.model))
+        if model is None or reference.alias != LIVE:
             raise model_not_found(text, field)
         raise FailedPrecondition(
             f"{model.name} has no live version: promote one of its {model.version_count} version(s), or train one",

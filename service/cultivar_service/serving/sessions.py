@@ -2,6 +2,7 @@
 
 import logging
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
@@ -20,11 +21,11 @@ _CUDA_OPTIONS = {
 }
 
 
-def open_session(graph: bytes, *, device: str, threads: int) -> Any:
-    """Open a graph, which can't name files outside itself, as it comes as bytes.
+def open_session(onnx: Path, *, device: str, threads: int) -> Any:
+    """Open a graph.
 
     Args:
-        graph: an ONNX file's content.
+        onnx: its file, which is known to name no other; given as bytes, ONNX Runtime's wrapper would keep them.
         device: `auto`, `cpu` or `cuda`.
         threads: that one batch is computed with on a CPU.
 
@@ -38,7 +39,7 @@ def open_session(graph: bytes, *, device: str, threads: int) -> Any:
     # Threads that spin between requests would take the cores from decoding and from trainers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wants_gpu = device != "cpu" and _has_cuda(device)
-    session = ort.InferenceSession(graph, options, providers=[(CUDA, _CUDA_OPTIONS), CPU] if wants_gpu else [CPU])
+    session = ort.InferenceSession(str(onnx), options, providers=[(CUDA, _CUDA_OPTIONS), CPU] if wants_gpu else [CPU])
     if wants_gpu and provider_of(session) == CPU:
         # ONNX Runtime falls back without an error, and everything is a hundred times slower.
         logger.error("CUDA was asked for and could not be used: this model runs on the CPU; see ONNX Runtime's log")

@@ -72,10 +72,19 @@ class Metrics:
         self.predictions = PredictionMetrics(registry)
         self._loaded_versions = Gauge("cultivar_loaded_versions", "Model versions in memory.", registry=registry)
         self.model_swaps = Counter(
-            "cultivar_model_swaps", "Times that a live version replaced another.", registry=registry
+            "cultivar_model_swaps", "Times that a live version replaced another.", ["model"], registry=registry
         )
         self.rejected_versions = Counter(
-            "cultivar_rejected_versions", "Model versions that were refused at load.", registry=registry
+            "cultivar_rejected_versions",
+            "Model versions that were refused at load, by what was wrong with them.",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self.version_load_seconds = Histogram(
+            "cultivar_version_load_seconds",
+            "Time to verify and load a model version that can answer.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
         )
 
     def set_job_counts(self, counts: Mapping[int, int]) -> None:
@@ -97,6 +106,12 @@ class Metrics:
         """Forget a job that no longer runs, so that finished jobs don't pile up in the page."""
         for gauge in self._epoch_gauges.values():
             gauge.remove_by_labels({"job": job_id})
+
+    def forget_model(self, model: str) -> None:
+        """Forget a deleted model."""
+        self.predictions.forget(model)
+        for metric in (self.model_swaps, self.rejected_versions):
+            metric.remove_by_labels({"model": model})
 
     def count_loaded_versions(self, count: Callable[[], int]) -> None:
         """Ask `count` for the number of loaded versions at every scrape."""

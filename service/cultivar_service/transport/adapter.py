@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from cultivar_service.api.audit import AuditTrail
 from cultivar_service.caller import Caller, Scope
-from cultivar_service.errors import CultivarError, Draining, InvalidRequest, Status
+from cultivar_service.errors import CultivarError, Draining, InvalidRequest, QueueFull, Status
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.tokens import Token
 from cultivar_service.transport.authentication import Authentication
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _DEADLINE_SLACK_S = 0.05
 """A client's own clock gives up a little before the deadline that it sent has passed here."""
 
+_MOST_HELD = 256
+"""Refusals that are held back at a time."""
 _FOREVER_S = 10 * 365 * 86400.0
 """A client that sets no deadline seems to have one in some hundred years."""
 
@@ -63,6 +65,7 @@ class Adapter:
         self._authentication = authentication
         self._draining = asyncio.Event()
         self._in_flight = 0
+        self._held = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -92,10 +95,10 @@ class Adapter:
     async def refuse(
         self, service: str, method: str, error: CultivarError, token: Token | None, context: grpc.aio.ServicerContext
     ) -> None:
-        """End a call that was not let in. Raises."""
+        """End a call that was not let in."""
         with self._counted(service, method, context) as call:
             call.token_name = "" if token is None else token.name
-            await _abort(context, call, f"{service}.{method}", error)
+            _end(context, call, f"{service}.{method}", error)
 
     def _unary(self, method: MethodDescriptor, behaviour: Any) -> Any:
         parse = _parser(method)
@@ -113,10 +116,23 @@ class Adapter:
                         _note_answer(call, request, response)
                     return bytes(response.SerializeToString())
                 except Exception as error:  # The transport's one mapper: what nobody foresaw becomes INTERNAL.
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    if isinstance(error, QueueFull) and error.hold_s:
+                        request = None  # it waits for nothing any more
+                        await self._hold(error)
+                    _end(context, call, method.full_name, error)
+                    return b""
 
         return answer
+
+    async def _hold(self, refusal: QueueFull) -> None:
+        """Hold a refusal back, without what it was about; at most so many that their messages fill no memory."""
+        if self._held < _MOST_HELD:
+            self._held += 1
+            refusal.__traceback__ = None  # its frames hold the request
+            try:
+                await asyncio.sleep(refusal.hold_s)
+            finally:
+                self._held -= 1
 
     def _stream(self, method: MethodDescriptor, behaviour: Any) -> Any:
         parse = _parser(method)
@@ -130,8 +146,7 @@ class Adapter:
                     async for response in self._until_drained(behaviour(request, self._caller(call, context)), context):
                         yield response.SerializeToString()
                 except Exception as error:  # As above.
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    _end(context, call, method.full_name, error)
 
         return answer
 
@@ -151,8 +166,7 @@ class Adapter:
                         async for response in responses:
                             yield response.SerializeToString()
                 except Exception as error:  # As above.
-                    await _abort(context, call, method.full_name, error)
-                    raise
+                    _end(context, call, method.full_name, error)
 
         return answer
 
@@ -238,16 +252,23 @@ class Adapter:
             self._metrics.grpc_seconds.labels(method).observe(time.perf_counter() - started)
 
 
-async def _abort(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
-    """End a call with an error's status. Raises."""
+def _end(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
+    """Let a call end with an error's status.
+
+    Neither gRPC's own exception, which `context.abort` raises, nor the error's frames remain: in circles with what they
+    refer to, they would keep a refused request in memory until the next garbage collection.
+    """
     if isinstance(error, CultivarError):
+        error.__traceback__ = None
         code, message, metadata = code_of(error), message_of(error), metadata_of(error)
     else:
         logger.exception("request %s: %s failed", call.request_id, method, exc_info=error)
         code = grpc.StatusCode.INTERNAL
         message, metadata = internal(call.request_id)
     call.code = code.name
-    await context.abort(code, message, metadata)
+    context.set_code(code)
+    context.set_details(message)
+    context.set_trailing_metadata(metadata)
 
 
 def _note_request(call: _Call, request: Any) -> None:

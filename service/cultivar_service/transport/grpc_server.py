@@ -17,6 +17,7 @@ from cultivar_service.transport.library_services import ForgivingHandler
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_MODEL_HEALTH = {True: _SERVING, False: _NOT_SERVING, None: health_pb2.HealthCheckResponse.SERVICE_UNKNOWN}
 
 
 class GrpcServer:
@@ -77,9 +78,9 @@ class GrpcServer:
         await self._set_health(_SERVING)
         self.is_serving = True
 
-    async def set_model_health(self, model: str, can_answer: bool) -> None:
-        """Say whether a model answers."""
-        await self._health.set(f"model/{model}", _SERVING if can_answer else _NOT_SERVING)
+    async def set_model_health(self, model: str, can_answer: bool | None) -> None:
+        """Say whether a model answers; None: there is no such model any more."""
+        await self._health.set(f"model/{model}", _MODEL_HEALTH[can_answer])
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new work, let requests under way finish, close."""

@@ -10,7 +10,7 @@ import pytest
 from running_service import make_config
 
 from cultivar.v1 import evaluation_pb2
-from cultivar_service.catalog import evaluations, migrations
+from cultivar_service.catalog import aliases, evaluations, migrations
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.errors import StartupRefused
@@ -36,6 +36,37 @@ def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StartupRefused, match="schema is 999"):
         Catalog(tmp_path / "catalog.sqlite")
+
+
+async def test_an_older_catalog_s_promotions_can_be_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:3])
+        Catalog(tmp_path / "catalog.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
+        connection.execute("INSERT INTO models VALUES ('flowers', 1)")
+        for version in (1, 2, 3):
+            row = ("flowers", version, aliases.READY, f"job {version}", b"")
+            connection.execute(
+                "INSERT INTO versions (model, version, state, job, resource) VALUES (?, ?, ?, ?, ?)", row
+            )
+            history = ("flowers", "live", version, version, "promoted")
+            connection.execute(
+                "INSERT INTO alias_history (model, alias, version, time_ns, reason) VALUES (?, ?, ?, ?, ?)", history
+            )
+        connection.execute("INSERT INTO aliases VALUES ('flowers', 'live', 3)")
+        connection.commit()
+
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    back = []
+    while (earlier := await catalog.read(lambda connection: aliases.earlier_live(connection, "flowers"))) is not None:
+        back.append(earlier.version)
+        step = partial(aliases.move_live_back, model="flowers", earlier=earlier, actor="", reason="")
+        await catalog.write(step)
+    catalog.close()
+
+    assert back == [2, 1]
 
 
 async def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

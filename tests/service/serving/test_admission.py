@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-@pytest.fixture
-def predictor(registry: CollectorRegistry) -> Iterator[Predictor]:
-    predictor = Predictor(max_queued_images=32, metrics=PredictionMetrics(registry), num_threads=1)
-    yield predictor
-    predictor.close()
+@asynccontextmanager
+async def predicting(registry: CollectorRegistry, *, num_cores: int = 1) -> AsyncIterator[Predictor]:
+    predictor = Predictor(max_queued_images=32, metrics=PredictionMetrics(registry), num_cores=num_cores)
+    try:
+        yield predictor
+    finally:
+        await asyncio.to_thread(predictor.close)
 
 
 @pytest.fixture
@@ -64,117 +67,137 @@ async def full(predictor: Predictor, version: LoadedVersion) -> list[asyncio.Tas
     return [in_hand, *waiting]
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_a_deadline_that_can_not_be_met_is_refused_at_the_door(
-    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    await predictor.classify(version, [HUGE], caller())  # now it is known how long one takes
-    queue = asyncio.create_task(predictor.classify(version, [HUGE] * 8, caller()))
-    await asyncio.sleep(0)
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        await predictor.classify(version, [HUGE], caller())  # now it is known how long one takes
+        queue = asyncio.create_task(predictor.classify(version, [HUGE] * 8, caller()))
+        await asyncio.sleep(0)
 
-    began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match="allow more time") as refusal:
-        await predictor.classify(version, [RED], caller(within_s=0.1))
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match="allow more time") as refusal:
+            await predictor.classify(version, [RED], caller(within_s=0.1))
 
-    assert time.monotonic() - began < 0.1  # it has not waited for its deadline
-    assert refusal.value.reason == "QUEUE_WAIT"
-    assert refusal.value.retry_after_s
-    assert count(registry, "refusals", reason="QUEUE_WAIT") == 1
-    assert count(registry, "dropped_images", reason="DEADLINE") is None
-    assert isinstance((await predictor.classify(version, [RED], caller(within_s=20)))[0], Outputs)
-    assert len(await queue) == 8
+        assert time.monotonic() - began < 0.1  # it has not waited for its deadline
+        assert refusal.value.reason == "QUEUE_WAIT"
+        assert refusal.value.retry_after_s
+        assert count(registry, "refusals", reason="QUEUE_WAIT") == 1
+        assert count(registry, "dropped_images", reason="DEADLINE") is None
+        assert isinstance((await predictor.classify(version, [RED], caller(within_s=20)))[0], Outputs)
+        assert len(await queue) == 8
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_costs_anything(
-    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
-    await asyncio.sleep(0)  # nobody knows yet how long one takes: all are admitted
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0)  # nobody knows yet how long one takes: all are admitted
 
-    with pytest.raises(DeadlineExceeded) as refusal:
-        await predictor.classify(version, [GREEN] * 3, caller(within_s=0.02))
+        with pytest.raises(DeadlineExceeded) as refusal:
+            await predictor.classify(version, [GREEN] * 3, caller(within_s=0.02))
 
-    assert refusal.value.reason == "QUEUE_WAIT"
-    await in_hand
-    assert count(registry, "dropped_images", reason="DEADLINE") == 3
-    assert registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"}) == 1
+        assert refusal.value.reason == "QUEUE_WAIT"
+        await in_hand
+        assert count(registry, "dropped_images", reason="DEADLINE") == 3
+        assert registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"}) == 1
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_a_client_with_little_work_does_not_wait_for_all_of_one_with_much(
-    predictor: Predictor, version: LoadedVersion
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    much = [await busy(predictor, version, 8) for _ in range(4)]
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        much = [await busy(predictor, version, 8) for _ in range(4)]
 
-    await predictor.classify(version, [RED], caller("b"))
+        await predictor.classify(version, [RED], caller("b"))
 
-    assert sum(one.done() for one in much) <= 1
-    await asyncio.gather(*much)
+        assert sum(one.done() for one in much) <= 1
+        await asyncio.gather(*much)
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_when_the_queue_is_full_whoever_has_most_in_it_gives_way(
-    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    much = await full(predictor, version)
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        much = await full(predictor, version)
 
-    with pytest.raises(QueueFull, match="32 images wait"):
-        await predictor.classify(version, [RED], caller("a"))
-    assert isinstance((await predictor.classify(version, [RED], caller("b")))[0], Outputs)
+        with pytest.raises(QueueFull, match="32 images wait"):
+            await predictor.classify(version, [RED], caller("a"))
+        assert isinstance((await predictor.classify(version, [RED], caller("b")))[0], Outputs)
 
-    outcomes = await asyncio.gather(*much, return_exceptions=True)
-    assert [index for index, one in enumerate(outcomes) if isinstance(one, QueueFull)] == [32]  # the newest
-    assert count(registry, "dropped_images", reason="EVICTED") == 1
-    assert count(registry, "refusals", reason="QUEUE_FULL") == 2
-
-
-async def test_models_take_turns(predictor: Predictor, version: LoadedVersion, package: Path) -> None:
-    other = engine.load(package, model="cars", version=1, device="cpu", threads=1)
-    much = [await busy(predictor, version, 16) for _ in range(2)]
-
-    await predictor.classify(other, [RED], caller())
-
-    assert not any(one.done() for one in much)
-    await asyncio.gather(*much)
+        outcomes = await asyncio.gather(*much, return_exceptions=True)
+        assert [index for index, one in enumerate(outcomes) if isinstance(one, QueueFull)] == [32]  # the newest
+        assert count(registry, "dropped_images", reason="EVICTED") == 1
+        assert count(registry, "refusals", reason="QUEUE_FULL") == 2
 
 
-async def test_a_patient_request_waits_for_room(predictor: Predictor, version: LoadedVersion) -> None:
-    much = await full(predictor, version)
+@pytest.mark.parametrize("num_cores", [1, 2])
+async def test_models_take_turns(
+    version: LoadedVersion, package: Path, registry: CollectorRegistry, num_cores: int
+) -> None:
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        other = engine.load(package, model="cars", version=1, device="cpu", threads=1)
+        much = [await busy(predictor, version, 16) for _ in range(2)]
 
-    patient = [predictor.classify(version, [RED, BLUE], caller(), patient=True) for _ in range(8)]
+        await predictor.classify(other, [RED], caller())
 
-    for answers in await asyncio.gather(*patient):
-        assert [best(one) for one in answers] == [CLASSES[0], CLASSES[2]]
-    assert all(len(one.result()) == 1 for one in much)
+        assert not any(one.done() for one in much)
+        await asyncio.gather(*much)
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
+async def test_a_patient_request_waits_for_room(
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
+) -> None:
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        much = await full(predictor, version)
+
+        patient = [predictor.classify(version, [RED, BLUE], caller(), patient=True) for _ in range(8)]
+
+        for answers in await asyncio.gather(*patient):
+            assert [best(one) for one in answers] == [CLASSES[0], CLASSES[2]]
+        assert [len(one) for one in await asyncio.gather(*much)] == [1] * 33
+
+
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_a_request_that_is_given_up_is_dropped(
-    predictor: Predictor, version: LoadedVersion, registry: CollectorRegistry
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    queue = await busy(predictor, version, 4)
-    given_up = asyncio.create_task(predictor.classify(version, [SLOW] * 10, caller("b")))
-    await asyncio.sleep(0.005)
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        queue = await busy(predictor, version, 4)
+        given_up = asyncio.create_task(predictor.classify(version, [SLOW] * 10, caller("b")))
+        await asyncio.sleep(0.005)
 
-    given_up.cancel()
-    await queue
+        given_up.cancel()
+        await queue
 
-    async def dropped() -> float | None:
-        return count(registry, "dropped_images", reason="CANCELLED")
+        async def dropped() -> float | None:
+            return count(registry, "dropped_images", reason="CANCELLED")
 
-    assert 8 <= await eventually(dropped) <= 10
-    assert len(await predictor.classify(version, [RED], caller())) == 1
+        assert 8 <= await eventually(dropped) <= 10
+        assert len(await predictor.classify(version, [RED], caller())) == 1
 
 
+@pytest.mark.parametrize("num_cores", [1, 2])
 async def test_what_the_network_can_not_compute_fails_alone_and_the_thread_goes_on(
-    predictor: Predictor, version: LoadedVersion
+    version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
-    with pytest.raises(Exception, match="Got invalid dimensions"):
-        await predictor.classify(version, [np.zeros((4, 4, 3), np.uint8)], caller())
+    async with predicting(registry, num_cores=num_cores) as predictor:
+        with pytest.raises(Exception, match="Got invalid dimensions"):
+            await predictor.classify(version, [np.zeros((4, 4, 3), np.uint8)], caller())
 
-    assert best((await predictor.classify(version, [GREEN], caller()))[0]) == CLASSES[1]
+        assert best((await predictor.classify(version, [GREEN], caller()))[0]) == CLASSES[1]
 
 
 async def test_closing_answers_what_was_admitted_and_refuses_the_rest(
     version: LoadedVersion, registry: CollectorRegistry
 ) -> None:
-    predictor = Predictor(max_queued_images=64, metrics=PredictionMetrics(registry), num_threads=2)
+    predictor = Predictor(max_queued_images=64, metrics=PredictionMetrics(registry), num_cores=2)
     admitted = [await busy(predictor, version, 4) for _ in range(5)]
 
     await asyncio.to_thread(predictor.close)

@@ -94,9 +94,10 @@ async def test_predictions_are_counted_and_unknown_names_become_no_labels(
         assert shown["cultivar_prediction_batch_size_sum,model=flowers"] == 2
         assert shown["cultivar_prediction_confidence_count,model=flowers"] == 2
         assert shown["cultivar_prediction_seconds_bucket,le=0.001,model=flowers"] in (0, 1)
-        assert shown["cultivar_loaded_versions"] == 1
-        assert shown["cultivar_model_swaps_total"] == 1
-        assert shown["cultivar_rejected_versions_total"] == 1
+        assert shown["cultivar_loaded_versions"] == 2  # the live one, and the one before it
+        assert shown["cultivar_model_swaps_total,model=flowers"] == 1
+        assert shown["cultivar_rejected_versions_total,model=flowers,reason=golden"] == 1
+        assert shown["cultivar_version_load_seconds_count"] == 2
         assert shown["cultivar_grpc_requests_total,code=NOT_FOUND,method=Predict"] == 1
         assert "chosen-by-a-client" not in page
         assert "cultivar_build_info" in page

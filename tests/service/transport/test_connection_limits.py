@@ -16,7 +16,7 @@ from tiny_package import RED
 from cultivar.v1 import model_pb2, training_pb2
 from cultivar_client import Client as ProgramsClient
 from cultivar_service.config import ConnectionLimits
-from cultivar_service.serving import predictor
+from cultivar_service.serving import pipeline
 from cultivar_service.telemetry import http
 
 LIST_MODELS = model_pb2.ListModelsRequest()
@@ -86,7 +86,7 @@ async def _states_seen(client: ProgramsClient, job: str) -> list[int]:
 async def test_an_image_of_too_many_bytes_fails_alone(
     tmp_path: Path, make_package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor, "MAX_IMAGE_BYTES", len(RED) + 10)
+    monkeypatch.setattr(pipeline, "MAX_IMAGE_BYTES", len(RED) + 10)
     async with published(tmp_path, [make_package("one")]) as (_, client):
         answer = await client.predict(RED, RED + bytes(11), RED)
 
