@@ -4,13 +4,18 @@ import functools
 import io
 import re
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, features
+from PIL import Image, features
+
+from cultivar_contract import image_files
+from cultivar_contract.image_files import FORMATS
 
 try:
     import cykooz_resizer as simd
@@ -20,15 +25,41 @@ except ImportError:  # a trainer can do without it
 NEWEST_VERSION = 2
 """1: Pillow decodes and resizes. 2: cykooz_resizer resizes, with SIMD: some times as fast, at most two levels off."""
 VERSION = NEWEST_VERSION if simd else 1
-"""How this installation makes new packages' pixels. Changes whenever the same bytes would give other pixels."""
+"""How this installation makes new packages' pixels. Changes whenever the same bytes would give other pixels.
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+Not for bytes whose pixels meant nothing before, which were put right without a new version: floating-point numbers
+from 0 to 1 (they came out black), 16 bits of grey with white as zero, PNGs of 16 bits or of RGB with a transparent
+colour. Golden images tell where a package was made with some.
+"""
+
 MAX_IMAGE_PIXELS = 80_000_000
-"""Larger images are refused from their header, before a pixel is decoded: this many take 240 MB."""
+"""Larger images are refused from their header, before a pixel is decoded.
+
+Decoding takes up to 16 bytes for each pixel, which WebP needs; most formats take 4 to 8.
+"""
+MAX_LARGE_PIXELS = MAX_IMAGE_PIXELS
+"""Large images that are decoded at a time have no more pixels together: one of 80 million, or four of 20."""
+LARGE_PIXELS = 4_000_000
+"""Images up to this size are decoded without waiting for others."""
+_STRIP_PIXELS = 1 << 20
+"""Pixels that are converted at a time, so that no step takes a second copy of a large image."""
 MAX_ASPECT_RATIO = 3.0
 """Training images longer than this are cut to it around their centre, so that one panorama can't fill a store."""
 
 Pixels = NDArray[np.uint8]
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF's orientation."""
+_PHOTOMETRIC, _TILE_SIDES = 262, (322, 323)
+"""Tags of TIFF."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -38,7 +69,10 @@ class UnreadableImage(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-        """UPPER_SNAKE_CASE, stable: EMPTY_IMAGE, UNKNOWN_IMAGE_FORMAT, TOO_MANY_PIXELS or CORRUPT_IMAGE."""
+        """UPPER_SNAKE_CASE, stable.
+
+        EMPTY_IMAGE, UNKNOWN_IMAGE_FORMAT, UNSUPPORTED_PIXELS, TOO_MANY_PIXELS, TOO_MUCH_WORK or CORRUPT_IMAGE.
+        """
 
 
 @functools.cache
@@ -100,21 +134,22 @@ def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = _channels(decode(encoded, shorter_side=preprocessing.resize), preprocessing.channels)
-    width, height = image.size
-    scale = preprocessing.resize / min(width, height)
-    resized = (max(preprocessing.resize, int(width * scale)), max(preprocessing.resize, int(height * scale)))
-    size = preprocessing.size
-    left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-    to_source = (width / resized[0], height / resized[1])
-    # Only the crop's box is resampled: resizing first and cutting afterwards does the same work on more pixels.
-    box = (
-        left * to_source[0],
-        top * to_source[1],
-        min((left + size) * to_source[0], width),
-        min((top + size) * to_source[1], height),
-    )
-    return _pixels(_resize(image, (size, size), preprocessing.interpolation, box, preprocessing.version))
+    with _decoded(encoded, preprocessing.resize) as decoded:
+        image = _channels(decoded, preprocessing.channels)
+        width, height = image.size
+        scale = preprocessing.resize / min(width, height)
+        resized = (max(preprocessing.resize, int(width * scale)), max(preprocessing.resize, int(height * scale)))
+        size = preprocessing.size
+        left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
+        to_source = (width / resized[0], height / resized[1])
+        # Only the crop's box is resampled: resizing first and cutting afterwards does the same work on more pixels.
+        box = (
+            left * to_source[0],
+            top * to_source[1],
+            min((left + size) * to_source[0], width),
+            min((top + size) * to_source[1], height),
+        )
+        return _pixels(_resize(image, (size, size), preprocessing.interpolation, box, preprocessing.version))
 
 
 def load_with_aspect(encoded: bytes, shorter_side: int, channels: int) -> Pixels:
@@ -123,21 +158,22 @@ def load_with_aspect(encoded: bytes, shorter_side: int, channels: int) -> Pixels
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
-    image = _channels(decode(encoded, shorter_side=shorter_side), channels)
-    width, height = image.size
-    longest = int(MAX_ASPECT_RATIO * min(width, height))
-    box = (
-        max(0, (width - longest) // 2),
-        max(0, (height - longest) // 2),
-        min(width, (width - longest) // 2 + longest) if width > longest else width,
-        min(height, (height - longest) // 2 + longest) if height > longest else height,
-    )
-    scale = shorter_side / min(width, height)
-    resized = (
-        max(shorter_side, round((box[2] - box[0]) * scale)),
-        max(shorter_side, round((box[3] - box[1]) * scale)),
-    )
-    return _pixels(_resize(image, resized, "bilinear", box, VERSION))
+    with _decoded(encoded, shorter_side) as decoded:
+        image = _channels(decoded, channels)
+        width, height = image.size
+        longest = int(MAX_ASPECT_RATIO * min(width, height))
+        box = (
+            max(0, (width - longest) // 2),
+            max(0, (height - longest) // 2),
+            min(width, (width - longest) // 2 + longest) if width > longest else width,
+            min(height, (height - longest) // 2 + longest) if height > longest else height,
+        )
+        scale = shorter_side / min(width, height)
+        resized = (
+            max(shorter_side, round((box[2] - box[0]) * scale)),
+            max(shorter_side, round((box[3] - box[1]) * scale)),
+        )
+        return _pixels(_resize(image, resized, "bilinear", box, VERSION))
 
 
 def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
@@ -151,27 +187,120 @@ def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
     Raises:
         UnreadableImage: the bytes are no image that we read.
     """
+    with _decoded(encoded, shorter_side) as image:
+        return image
+
+
+@contextmanager
+def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
+    """Decode an image as `decode` does; a large one takes its room until the caller is done with it."""
+    image = _open(encoded)
+    pixels = image.width * image.height
+    try:
+        if shorter_side is not None:
+            image.draft(image.mode, (2 * shorter_side, 2 * shorter_side))
+    except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
+        raise _corrupt(str(image.format), error) from error
+    if "progressive" not in image.info:  # of a progressive JPEG all is held, however small it is drawn
+        pixels = image.width * image.height
+    with _room_for(max(pixels, _tile_pixels(image))):
+        try:
+            upright = _upright_rgb(image)
+        except UnreadableImage:
+            raise
+        except Exception as error:  # As above.
+            raise _corrupt(str(image.format), error) from error
+        del image  # the larger half of the memory
+        yield upright
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    rgb = _to_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _open(encoded: bytes) -> Image.Image:
+    """Return an image of which nothing but the header is read.
+
+    Raises:
+        UnreadableImage: it is of another format, damaged, or takes more than it should.
+    """
     if not encoded:
         raise UnreadableImage("EMPTY_IMAGE", "the image has 0 bytes: send an encoded image")
+    excess = image_files.excess(encoded)
+    if excess is not None:
+        raise UnreadableImage("TOO_MUCH_WORK", f"the image has {excess}: save it anew and send that")
     try:
         image = Image.open(io.BytesIO(encoded), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(re.sub(r"\D*(\d+).*", r"\1", str(error))) from error
-    except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
+    except Exception as error:  # As above.
+        named = image_files.format_of(encoded)
+        if named in FORMATS:
+            raise _corrupt(named, error) from error
+        what = f"look like {named}, which is not read" if named else "are no image"
         raise UnreadableImage(
-            "UNKNOWN_IMAGE_FORMAT", f"the {len(encoded)} bytes are no image in one of {', '.join(FORMATS)}: send one"
+            "UNKNOWN_IMAGE_FORMAT", f"the {len(encoded)} bytes {what}: send one of {', '.join(FORMATS)}"
         ) from error
     if image.width * image.height > MAX_IMAGE_PIXELS:
         raise _too_many_pixels(f"{image.width} x {image.height}")
-    try:
-        if shorter_side is not None:
-            image.draft(image.mode, (2 * shorter_side, 2 * shorter_side))
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # As above: from here on the pixels themselves are read.
+    tile = _tile_pixels(image)
+    if tile > MAX_IMAGE_PIXELS:
         raise UnreadableImage(
-            "CORRUPT_IMAGE", f"the {image.format} image can't be decoded ({type(error).__name__}): send it whole"
-        ) from error
+            "TOO_MANY_PIXELS", f"a tile has {tile} pixels, more than {MAX_IMAGE_PIXELS}: save it in smaller tiles"
+        )
+    return image
+
+
+def _corrupt(format: str, error: Exception) -> UnreadableImage:
+    return UnreadableImage(
+        "CORRUPT_IMAGE",
+        f"the {format} image can't be decoded ({type(error).__name__}): send it whole, or save it anew as PNG or JPEG",
+    )
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Return the pixels of a TIFF's tiles, each of which is decoded whole, however much of it the image shows."""
+    sides = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE_SIDES]
+    return int(sides[0] * sides[1]) if all(isinstance(side, int) for side in sides) else 0
+
+
+class _Room:
+    """The pixels of large images that are being decoded in this process."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.changed = threading.Condition()
+
+
+_room = _Room()
+
+
+@contextmanager
+def _room_for(pixels: int) -> Iterator[None]:
+    """Wait until a large image has room among the others."""
+    if pixels <= LARGE_PIXELS:
+        yield
+        return
+    with _room.changed:
+        _room.changed.wait_for(lambda: _room.taken + pixels <= MAX_LARGE_PIXELS)
+        _room.taken += pixels
+    try:
+        yield
+    finally:
+        with _room.changed:
+            _room.taken -= pixels
+            _room.changed.notify_all()
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return how an image is set upright; None where it is, or where its EXIF is too damaged to tell."""
+    image.load()  # of a PNG, EXIF may follow the pixels
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Its readers raise whatever broken bytes lead them to; the pixels are whole.
+        return None
 
 
 class _Resizers(threading.local):
@@ -198,23 +327,78 @@ def _resize(
     resized = Image.new(image.mode, size)
     crop = simd.CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1])
     options = simd.ResizeOptions(resize_alg=_resizers.filters[interpolation], crop_box=crop)
-    _resizers.resizer.resize_pil(image, resized, options)
+    # Its buffers are as large as the largest image that it had, and every thread keeps its own.
+    resizer = simd.Resizer() if image.width * image.height > LARGE_PIXELS else _resizers.resizer
+    resizer.resize_pil(image, resized, options)
     return resized
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
+    if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):  # 16 bits and more: scaled, not cut off at 255
-        values = np.asarray(image, dtype=np.float32)
-        # `I;16` is 16 bits deep by name; `I` and `F` don't say, so their largest value has to.
-        scale = 255 / 65535 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 1.0
-        return Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8)).convert("RGB")
+        return _in_strips(image, _deep_to_rgb(image))
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _in_strips(image, _on_white)
     return image.convert("RGB")
+
+
+def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Return an RGB image of what `convert` makes of some rows at a time."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        return convert(image)
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        rgb.paste(convert(image.crop(box)), box)
+    return rgb
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _deep_to_rgb(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Return what makes RGB of a grey image of 16 bits, 32 bits or floating-point numbers.
+
+    Raises:
+        UnreadableImage: nobody can tell which numbers are black and white.
+    """
+    is_16_bit = image.mode.startswith("I;16")
+    # `I;16` is 16 bits deep by name; `I` and `F` don't say, so their largest value has to.
+    white = 65535.0 if is_16_bit else _white(image)
+    is_inverted = is_16_bit and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # white is zero
+    transparent = image.info.get("transparency")
+
+    def convert(rows: Image.Image) -> Image.Image:
+        values = np.asarray(rows, dtype=np.float32) * (255 / white)
+        if is_inverted:
+            values = 255 - values
+        if is_16_bit and isinstance(transparent, int):
+            values[np.asarray(rows) == transparent] = 255
+        return Image.fromarray(np.clip(values, 0, 255).round().astype(np.uint8)).convert("RGB")
+
+    return convert
+
+
+def _white(image: Image.Image) -> float:
+    rows = max(1, _STRIP_PIXELS // image.width)
+    tops = range(0, image.height, rows)
+    # NumPy's maximum, since NaN comes through it.
+    largest = max(
+        (np.asarray(image.crop((0, top, image.width, min(top + rows, image.height)))).max() for top in tops),
+        key=lambda value: np.inf if np.isnan(value) else value,
+    )
+    if image.mode == "F" and largest <= 1:
+        return 1.0
+    for white in (255.0, 65535.0):
+        if largest <= white:
+            return white
+    raise UnreadableImage(
+        "UNSUPPORTED_PIXELS", f"the pixels are numbers up to {largest:g}: save them with 8 or 16 bits and send that"
+    )
 
 
 def _too_many_pixels(size: str) -> UnreadableImage:

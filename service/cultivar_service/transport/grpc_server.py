@@ -13,6 +13,7 @@ from cultivar_service.errors import StartupRefused
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.transport.adapter import Adapter
 from cultivar_service.transport.authentication import Authentication, Guard
+from cultivar_service.transport.library_services import ForgivingHandler
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -98,7 +99,7 @@ class _Handlers(list[grpc.GenericRpcHandler]):
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Take handlers."""
-        self.extend(handlers)
+        self.extend(map(ForgivingHandler, handlers))
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
         """Ignore what is meant for servers without asyncio."""

@@ -49,6 +49,23 @@ async def test_reflection_names_every_service(tmp_path: Path) -> None:
         assert {"grpc.health.v1.Health", "inference.GRPCInferenceService"} < names
 
 
+async def test_health_and_reflection_refuse_what_is_no_request_and_log_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        check = client.channel.unary_unary("/grpc.health.v1.Health/Check")
+        watch = client.channel.unary_stream("/grpc.health.v1.Health/Watch")
+        reflect = client.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        caplog.clear()
+
+        assert (await refused(check(b"\xff\xff\xff"))).code == "INVALID_ARGUMENT"
+        assert (await refused(drain(watch(b"\xff\xff\xff")))).code == "INVALID_ARGUMENT"
+        assert (await refused(drain(reflect(iter([b"\xff\xff\xff"]))))).code == "INVALID_ARGUMENT"
+        listing = client.channel.unary_unary("/grpc.health.v1.Health/List")
+        assert (await refused(listing(b""))).code == "UNIMPLEMENTED"
+        assert not caplog.records
+
+
 async def test_bytes_that_are_no_request_are_refused(tmp_path: Path) -> None:
     async with running(make_config(tmp_path)) as (_, client):
         call = client.channel.unary_unary("/cultivar.v1.PredictionService/Predict")
