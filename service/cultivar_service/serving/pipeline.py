@@ -193,7 +193,7 @@ def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
 def _run(loaded: LoadedVersion, pixels: Sequence[Pixels]) -> Outputs | Exception:
     """Compute a batch; where it fails on a GPU, which is mostly for want of memory, its halves."""
     try:
-        return loaded.run(np.stack(pixels))
+        return loaded.run(np.stack(pixels) if len(pixels) > 1 else pixels[0][np.newaxis])
     except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
         logger.exception("%s: a batch of %d failed", loaded.name, len(pixels))
         failure: Exception = error
