@@ -94,7 +94,7 @@ async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_co
     version: LoadedVersion, registry: CollectorRegistry, num_cores: int
 ) -> None:
     async with predicting(registry, num_cores=num_cores) as predictor:
-        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE] * num_cores, caller()))
         await asyncio.sleep(0)  # nobody knows yet how long one takes: all are admitted
 
         with pytest.raises(DeadlineExceeded) as refusal:
@@ -103,7 +103,7 @@ async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_co
         assert refusal.value.reason == "QUEUE_WAIT"
         await in_hand
         assert count(registry, "dropped_images", reason="DEADLINE") == 3
-        assert registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"}) == 1
+        assert registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"}) == num_cores
 
 
 @pytest.mark.parametrize("num_cores", [1, 2])

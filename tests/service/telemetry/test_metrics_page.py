@@ -94,9 +94,7 @@ async def test_predictions_are_counted_and_unknown_names_become_no_labels(
         assert shown["cultivar_prediction_batch_size_sum,model=flowers"] == 2
         assert shown["cultivar_prediction_confidence_count,model=flowers"] == 2
         assert shown["cultivar_prediction_seconds_bucket,le=0.001,model=flowers"] in (0, 1)
-        assert (
-            shown["cultivar_loaded_versions,provider=CPUExecutionProvider"] == 2
-        )
+        assert shown["cultivar_loaded_versions,provider=CPUExecutionProvider"] == 2
         assert shown["cultivar_model_swaps_total,model=flowers"] == 1
         assert shown["cultivar_rejected_versions_total,model=flowers,reason=golden"] == 1
         assert shown["cultivar_version_load_seconds_count"] == 2
