@@ -11,7 +11,7 @@ from cultivar_service.config import cores
 from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.lanes import Answer, Lane, Pace, Pixels, Work
-from cultivar_service.serving.pipeline import Pipeline
+from cultivar_service.serving.pipeline import Pipeline, is_quick
 from cultivar_service.serving.workers import Workers
 from cultivar_service.telemetry.metrics import PredictionMetrics
 
@@ -21,6 +21,12 @@ _RETRY_S = (0.05, 5.0)
 _BACK_OFF = 8.0
 """How much longer refused clients are told to wait, for each refusal that an answered image comes with."""
 _LONGEST_HOLD_S = 0.5
+_QUICK_S = 0.01
+"""Seconds of work on one image that the event loop may be held up."""
+_AT_ONCE_S = 0.0004
+"""A request that comes this soon after an answer has waited for it: it is another client's."""
+_CROWDED_S = 0.05
+"""Seconds after which requests may come one at a time again."""
 
 
 class Predictor:
@@ -33,6 +39,8 @@ class Predictor:
         self._loop = asyncio.get_running_loop()
         self._patient: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._answered_here = 0.0
+        self._crowded_until = 0.0
         self._num_workers = num_cores or cores()
         self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended)
         self._lock = self._pipeline.lock
@@ -70,6 +78,8 @@ class Predictor:
             )
             while not self._submit(work, is_admitted=start > 0, patient=patient):
                 await self._room()
+            if work.is_alone:
+                self._answer_here(work)
             try:
                 await work.future
             except asyncio.CancelledError:
@@ -101,8 +111,31 @@ class Predictor:
                 lane.add(work)
             finally:
                 self._pipeline.forget_if_empty(lane)
-            self._workers.wake(len(work.images))
+            work.is_alone = self._is_alone(work)
+            if not work.is_alone:
+                self._workers.wake(len(work.images))
         return True
+
+    def _is_alone(self, work: Work) -> bool:
+        """Tell whether a request is so small and so alone that the event loop itself answers it soonest.
+
+        That saves the way to a thread and back, and holds up nobody. Requests come one at a time where each finds
+        nothing here, and comes some time after the last one's end.
+        """
+        if not self._pipeline.holds_only(work) or work.started - self._answered_here < _AT_ONCE_S:
+            self._crowded_until = work.started + _CROWDED_S
+        if work.started < self._crowded_until or len(work.images) > 1:
+            return False
+        return 0 < self._pipeline.lane(work.loaded).pace.image_s < _QUICK_S and is_quick(work.images[0])
+
+    def _answer_here(self, work: Work) -> None:
+        while not work.future.done():
+            with self._lock:
+                step = self._pipeline.next_step()
+            if step is None:
+                return  # a thread has it
+            step()
+        self._answered_here = time.monotonic()
 
     def _check_deadline(self, lane: Lane, work: Work) -> None:
         if work.deadline is None:
@@ -173,7 +206,8 @@ class Predictor:
         if self._patient:
             count = 1 if self._pipeline.lanes else len(self._patient)
             self._loop.call_soon_threadsafe(_wake, self._patient, count)
-        self._workers.wake(1)
+        if any(lane.waiting for lane in self._pipeline.lanes.values()):
+            self._workers.wake(1)
 
     def _abandon(self, work: Work) -> None:
         """Let go of a request whose caller is gone."""

@@ -1,6 +1,7 @@
 """Who is let in, in what turn, and what becomes of work that nobody waits for."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,10 +15,13 @@ from published_models import published
 from running_service import eventually
 from tiny_package import BLUE, CLASSES, GREEN, RED, encoded
 
+from cultivar_contract import preprocessing
+from cultivar_contract.preprocessing import Preprocessing
 from cultivar_service.caller import Caller
 from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
 from cultivar_service.serving import engine
 from cultivar_service.serving.engine import LoadedVersion, Outputs
+from cultivar_service.serving.lanes import Pixels
 from cultivar_service.serving.predictor import Predictor
 from cultivar_service.telemetry.metrics import PredictionMetrics
 
@@ -192,6 +196,29 @@ async def test_what_the_network_can_not_compute_fails_alone_and_the_thread_goes_
             await predictor.classify(version, [np.zeros((4, 4, 3), np.uint8)], caller())
 
         assert best((await predictor.classify(version, [GREEN], caller()))[0]) == CLASSES[1]
+
+
+async def test_requests_that_come_one_at_a_time_are_answered_without_a_thread(
+    version: LoadedVersion, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    load = preprocessing.load
+
+    def noted(encoded: bytes, how: Preprocessing) -> Pixels:
+        threads.append(threading.current_thread().name)
+        return load(encoded, how)
+
+    monkeypatch.setattr(preprocessing, "load", noted)
+    quick, slow = encoded((220, 10, 20), format="JPEG"), RED  # of a PNG nobody knows how long it takes
+    async with predicting(registry, num_cores=2) as predictor:
+        for image in (quick, quick, quick, slow):
+            assert best((await predictor.classify(version, [image], caller()))[0]) == CLASSES[0]
+            await asyncio.sleep(0.1)
+        await asyncio.gather(*(predictor.classify(version, [quick], caller()) for _ in range(3)))
+
+    here = [name == "MainThread" for name in threads]
+    assert here[:4] == [False, True, True, False]  # before the first, nobody knows how long the network takes
+    assert here[5:] == [False, False]
 
 
 async def test_closing_answers_what_was_admitted_and_refuses_the_rest(

@@ -54,7 +54,7 @@ async def test_a_hundred_promotions_and_rollbacks_under_full_load_fail_nothing_a
 ) -> None:
     names = {number: f"models/flowers/versions/{number}" for number in (1, 2, 3)}
     expected = {names[number]: {image: probabilities(image, float(number)) for image in IMAGES} for number in names}
-    async with running(make_config(tmp_path)) as (service, client):
+    async with running(make_config(tmp_path, max_queued_images=128)) as (service, client):
         for number in names:
             await publish(service, make_package(str(number), sharpness=float(number)), policy=ALWAYS)
         done, answers, slowest_rollback = asyncio.Event(), [], 0.0
