@@ -186,16 +186,23 @@ class Lane:
             self.metrics.confidence.observe(confidence)
         self.loaded.statistics.batch(len(outputs.probabilities), seconds)
 
-    def newest_of_heaviest(self, client: str, num_images: int) -> Work | None:
-        """Return the request that gives way to another client's images: the last one of whoever has most waiting.
+    def giving_way(self, client: str, num_images: int, excess: int) -> list[Work]:
+        """Return the requests that give way to another client's images: the last ones of whoever has most waiting.
 
-        None where no other client would still have at least as many as this one.
+        None where other clients would not still have at least as many as this one, or where it would not be enough:
+        `excess` waiting images have to go.
         """
-        if not self._clients:
-            return None
-        heaviest, queue = max(self._clients.items(), key=lambda item: len(item[1]))
-        newest = queue[-1].work
         mine = len(self._clients.get(client, ())) + num_images
-        if heaviest == client or len(queue) - len(newest.images) < mine:
-            return None
-        return newest
+        left = {name: list(queue) for name, queue in self._clients.items() if name != client and len(queue) > mine}
+        found: list[Work] = []
+        while excess > 0:
+            heaviest = max(left.values(), key=len, default=[])
+            newest = heaviest[-1].work if heaviest else None
+            if newest is None or len(heaviest) - len(newest.images) < mine:
+                return []
+            before = len(heaviest)
+            while heaviest and heaviest[-1].work is newest:
+                heaviest.pop()
+            excess -= before - len(heaviest)
+            found.append(newest)
+        return found

@@ -32,13 +32,20 @@ MAX_IMAGE_BYTES = 24 << 20
 class Pipeline:
     """The lanes of all versions, and the steps that move images along them. Its users hold `lock` around most calls."""
 
-    def __init__(self, metrics: PredictionMetrics, num_workers: int, after_step: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        metrics: PredictionMetrics,
+        num_workers: int,
+        after_step: Callable[[], None],
+        when_empty: Callable[[], None],
+    ) -> None:
         self.lock = threading.Lock()
         self.lanes: OrderedDict[LoadedVersion, Lane] = OrderedDict()
         """Of versions that have images here; the one whose turn is next comes first."""
         self._metrics = metrics
         self._num_workers = num_workers
         self._after_step = after_step
+        self._when_empty = when_empty
         self._paces: weakref.WeakKeyDictionary[LoadedVersion, Pace] = weakref.WeakKeyDictionary()
         self._busy: Counter[str] = Counter()
         """Batches that each execution provider computes right now: one for each core, or one on the GPU."""
@@ -55,6 +62,8 @@ class Pipeline:
         """Forget a lane without images."""
         if lane.is_empty and self.lanes.get(lane.loaded) is lane:
             del self.lanes[lane.loaded]
+            if not self.lanes:
+                self._when_empty()
 
     def end(self, work: Work, error: Exception) -> int:
         """Let go of a request that gets no answer; return how many of its images nobody had in hand."""

@@ -34,7 +34,7 @@ class Predictor:
         self._patient: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._num_workers = num_cores or cores()
-        self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended)
+        self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended, self._nothing_left)
         self._lock = self._pipeline.lock
         self._workers = Workers(self._num_workers, self._lock, self._pipeline.next_step)
         metrics.images_in_flight.set_function(self._in_flight)
@@ -68,8 +68,8 @@ class Predictor:
             work = Work(
                 loaded, chunk, client=caller.client, deadline=caller.deadline, future=self._loop.create_future()
             )
-            while not self._submit(work, is_admitted=start > 0, patient=patient):
-                await self._room()
+            while (room := self._submit(work, len(images) - start, is_admitted=start > 0, patient=patient)) is not None:
+                await room
             try:
                 await work.future
             except asyncio.CancelledError:
@@ -82,8 +82,8 @@ class Predictor:
             self._metrics.of(loaded.model).deadline_margin_s.observe(caller.deadline - time.monotonic())
         return answers
 
-    def _submit(self, work: Work, *, is_admitted: bool, patient: bool) -> bool:
-        """Let a request wait; False where it must have patience.
+    def _submit(self, work: Work, num_left: int, *, is_admitted: bool, patient: bool) -> asyncio.Future[None] | None:
+        """Let images wait, of so many that their request has left; return what to wait for where it must have patience.
 
         Raises:
             QueueFull, DeadlineExceeded, Draining: it is refused.
@@ -93,22 +93,25 @@ class Predictor:
                 raise Draining
             lane = self._pipeline.lane(work.loaded)
             try:
-                self._check_deadline(lane, work)
+                self._check_deadline(lane, work, num_left)
                 if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
                     if patient:
-                        return False
+                        # Noted with the lock held: the last step that could make room may end right after.
+                        room = self._loop.create_future()
+                        self._patient.append(room)  # where it is cancelled, those who call the patient pass it over
+                        return room
                     self._make_room(lane, work)
                 lane.add(work)
             finally:
                 self._pipeline.forget_if_empty(lane)
             self._workers.wake(len(work.images))
-        return True
+        return None
 
-    def _check_deadline(self, lane: Lane, work: Work) -> None:
+    def _check_deadline(self, lane: Lane, work: Work, num_images: int) -> None:
         if work.deadline is None:
             return
-        wait_s = self._wait_s(lane, work.client, len(work.images))
-        left_s = work.deadline - work.started
+        wait_s = self._wait_s(lane, work.client, num_images)
+        left_s = work.deadline - time.monotonic()
         if wait_s < left_s:
             return
         lane.metrics.refuse("QUEUE_WAIT")
@@ -120,19 +123,22 @@ class Predictor:
         )
 
     def _make_room(self, lane: Lane, work: Work) -> None:
-        """Refuse the new request, or in its place one of a client that has more waiting."""
-        while lane.waiting + len(work.images) > self._most_waiting:
-            evicted = lane.newest_of_heaviest(work.client, len(work.images))
-            lane.metrics.refuse("QUEUE_FULL")
-            lane.pace.refused()
-            refusal = QueueFull(
-                f"{lane.waiting} images wait for {work.loaded.name}, {self._most_waiting} may: try again in a moment",
-                retry_after_s=self._retry_s(lane.pace),
-                hold_s=self._hold_s(lane.pace),
-            )
-            if evicted is None:
-                raise refusal
-            lane.metrics.drop("EVICTED", self._pipeline.end(evicted, refusal))
+        """Refuse the new request, or in its place some of clients that have more waiting."""
+        excess = lane.waiting + len(work.images) - self._most_waiting
+        evicted = lane.giving_way(work.client, len(work.images), excess)
+        if not evicted:
+            raise self._queue_full(lane)
+        for one in evicted:
+            lane.metrics.drop("EVICTED", self._pipeline.end(one, self._queue_full(lane)))
+
+    def _queue_full(self, lane: Lane) -> QueueFull:
+        lane.metrics.refuse("QUEUE_FULL")
+        lane.pace.refused()
+        return QueueFull(
+            f"{lane.waiting} images wait for {lane.loaded.name}, {self._most_waiting} may: try again in a moment",
+            retry_after_s=self._retry_s(lane.pace),
+            hold_s=self._hold_s(lane.pace),
+        )
 
     def _wait_s(self, lane: Lane, client: str, num_images: int) -> float:
         """Estimate the seconds until the last of a client's next images is answered."""
@@ -163,17 +169,16 @@ class Predictor:
         """Return how long a full queue takes."""
         return self._most_waiting * (pace.image_s or 0.01) / self._num_workers
 
-    async def _room(self) -> None:
-        future = self._loop.create_future()
-        self._patient.append(future)
-        await future  # where it is cancelled, those who call the patient pass it over
-
     def _step_ended(self) -> None:
-        """Let those who wait for room try again: one for a step, all where nothing is left to do."""
+        """Let one of those who wait for room try again."""
         if self._patient:
-            count = 1 if self._pipeline.lanes else len(self._patient)
-            self._loop.call_soon_threadsafe(_wake, self._patient, count)
+            self._loop.call_soon_threadsafe(_wake, self._patient, 1)
         self._workers.wake(1)
+
+    def _nothing_left(self) -> None:
+        """Let all who wait for room try again: no step's end would tell them."""
+        if self._patient:
+            self._loop.call_soon_threadsafe(_wake, self._patient, len(self._patient))
 
     def _abandon(self, work: Work) -> None:
         """Let go of a request whose caller is gone."""

@@ -89,6 +89,21 @@ async def test_a_deadline_that_can_not_be_met_is_refused_at_the_door(
         assert len(await queue) == 8
 
 
+async def test_all_images_of_a_large_request_count_where_its_deadline_is_judged(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        began = time.monotonic()
+        await predictor.classify(version, [SLOW] * 4, caller())
+        each_s = (time.monotonic() - began) / 4
+
+        with pytest.raises(DeadlineExceeded):
+            await predictor.classify(version, [SLOW] * 256, caller(within_s=64 * each_s))
+
+        images = registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"})
+        assert images == 4  # the request cost nothing
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_costs_anything(
     version: LoadedVersion, registry: CollectorRegistry, num_cores: int
@@ -136,6 +151,22 @@ async def test_when_the_queue_is_full_whoever_has_most_in_it_gives_way(
         assert count(registry, "refusals", reason="QUEUE_FULL") == 2
 
 
+async def test_nobody_gives_way_for_nothing(version: LoadedVersion, registry: CollectorRegistry) -> None:
+    async with predicting(registry) as predictor:
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0.01)
+        much = [asyncio.create_task(predictor.classify(version, [RED], caller("a"))) for _ in range(18)]
+        others = [asyncio.create_task(predictor.classify(version, [RED], caller(f"{one}"))) for one in range(14)]
+        await asyncio.sleep(0)
+
+        with pytest.raises(QueueFull):  # two could give way, sixteen would have to
+            await predictor.classify(version, [RED] * 16, caller("b"))
+
+        assert [len(one) for one in await asyncio.gather(in_hand, *much, *others)] == [1] * 33
+        assert count(registry, "dropped_images", reason="EVICTED") is None
+        assert count(registry, "refusals", reason="QUEUE_FULL") == 1
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_models_take_turns(
     version: LoadedVersion, package: Path, registry: CollectorRegistry, num_cores: int
@@ -162,6 +193,28 @@ async def test_a_patient_request_waits_for_room(
         for answers in await asyncio.gather(*patient):
             assert [best(one) for one in answers] == [CLASSES[0], CLASSES[2]]
         assert [len(one) for one in await asyncio.gather(*much)] == [1] * 33
+
+
+async def test_a_patient_request_is_let_in_where_all_before_it_came_too_late(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0.01)
+        late = [
+            asyncio.create_task(predictor.classify(version, [RED], caller(within_s=0.02), patient=index == 32))
+            for index in range(33)
+        ]
+        await asyncio.sleep(0)
+        patient = asyncio.create_task(predictor.classify(version, [RED], caller(), patient=True))
+        await asyncio.sleep(0)
+
+        in_hand.cancel()
+
+        async with asyncio.timeout(20):
+            assert best((await patient)[0]) == CLASSES[0]
+        outcomes = await asyncio.gather(*late, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [DeadlineExceeded] * 33
 
 
 @pytest.mark.parametrize("num_cores", [1, 2])
