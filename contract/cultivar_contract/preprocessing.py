@@ -41,6 +41,8 @@ MAX_LARGE_PIXELS = MAX_IMAGE_PIXELS
 """Large images that are decoded at a time have no more pixels together: one of 80 million, or four of 20."""
 LARGE_PIXELS = 4_000_000
 """Images up to this size are decoded without waiting for others."""
+_MAX_RESIZE = 8192
+"""Pixels that a manifest may have a shorter side resized to."""
 _STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time, so that no step takes a second copy of a large image."""
 MAX_ASPECT_RATIO = 3.0
@@ -114,9 +116,9 @@ class Preprocessing:
         """Read the manifest's form; fields of newer writers are ignored.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or of another type.
+            KeyError, TypeError, ValueError: a field is missing, of another type, or no such value can be.
         """
-        return cls(
+        found = cls(
             size=int(value["size"]),
             resize=int(value["resize"]),
             interpolation=str(value["interpolation"]),
@@ -126,6 +128,11 @@ class Preprocessing:
             version=int(value["version"]),
             decoder=str(value.get("decoder", "")),
         )
+        if not 1 <= found.size <= found.resize <= _MAX_RESIZE or found.channels not in (1, 3):
+            raise ValueError(f"no image becomes {found.size} pixels of {found.resize}, {found.channels} channels")
+        if found.interpolation not in _RESAMPLING:
+            raise ValueError(f"interpolation {found.interpolation!r}")
+        return found
 
 
 def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:

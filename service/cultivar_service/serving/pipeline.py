@@ -18,6 +18,7 @@ import numpy as np
 from cultivar_contract import preprocessing
 from cultivar_contract.preprocessing import UnreadableImage
 from cultivar_service.errors import DeadlineExceeded, Exhausted
+from cultivar_service.serving import sessions
 from cultivar_service.serving.engine import LoadedVersion, Outputs
 from cultivar_service.serving.lanes import Answer, Lane, Pace, Pixels, Ticket, Work
 from cultivar_service.serving.workers import Step
@@ -213,7 +214,7 @@ def _run(loaded: LoadedVersion, pixels: Sequence[Pixels]) -> Outputs | Exception
             return Outputs(*(np.concatenate(parts) for parts in zip(*halves, strict=True)))
         except Exception as error:  # As above.
             failure = error
-    if not loaded.runs_on_cpu and "memory" in str(failure):
+    if not loaded.runs_on_cpu and sessions.lacks_memory(failure):
         return Exhausted(
             "the GPU's memory does not suffice right now: send fewer images at a time, or try again in a moment",
             reason="GPU_OOM",
