@@ -195,6 +195,8 @@ class Adapter:
                 except StopAsyncIteration:
                     return
                 yield message
+                del message, step  # they may be large, and the next may be long in coming
+                step = None
         finally:
             draining.cancel()
             if step is not None and not step.done():
@@ -320,7 +322,10 @@ def _parser(method: MethodDescriptor) -> Callable[[bytes], Any]:
 
 async def _parsed(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
     async for data in messages:
-        yield parse(data)
+        message = parse(data)
+        del data  # as above
+        yield message
+        del message
 
 
 def _snake(name: str) -> str:
