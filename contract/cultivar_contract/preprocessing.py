@@ -135,13 +135,18 @@ class Preprocessing:
         return found
 
 
-def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
+class NoRoom(Exception):
+    """A large image has to wait for others."""
+
+
+def load(encoded: bytes, preprocessing: Preprocessing, *, wait: bool = True) -> Pixels:
     """Return an image as the network sees it: uint8 (size, size, channels), RGB or grey.
 
     Raises:
         UnreadableImage: the bytes are no image that we read.
+        NoRoom: it is large, others are being decoded, and the caller would not `wait` for them.
     """
-    with _decoded(encoded, preprocessing.resize) as decoded:
+    with _decoded(encoded, preprocessing.resize, wait=wait) as decoded:
         image = _channels(decoded, preprocessing.channels)
         width, height = image.size
         scale = preprocessing.resize / min(width, height)
@@ -199,7 +204,7 @@ def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
 
 
 @contextmanager
-def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
+def _decoded(encoded: bytes, shorter_side: int | None, *, wait: bool = True) -> Iterator[Image.Image]:
     """Decode an image as `decode` does; a large one takes its room until the caller is done with it."""
     image = _open(encoded)
     pixels = image.width * image.height
@@ -210,7 +215,7 @@ def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
         raise _corrupt(str(image.format), error) from error
     if "progressive" not in image.info:  # of a progressive JPEG all is held, however small it is drawn
         pixels = image.width * image.height
-    with _room_for(max(pixels, _tile_pixels(image))):
+    with _room_for(max(pixels, _tile_pixels(image)), wait=wait):
         try:
             upright = _upright_rgb(image)
         except UnreadableImage:
@@ -278,6 +283,8 @@ class _Room:
 
     def __init__(self) -> None:
         self.taken = 0
+        self.waiting = 0
+        """Callers that wait for room: no later one that would not wait goes before them."""
         self.changed = threading.Condition()
 
 
@@ -285,13 +292,21 @@ _room = _Room()
 
 
 @contextmanager
-def _room_for(pixels: int) -> Iterator[None]:
-    """Wait until a large image has room among the others."""
+def _room_for(pixels: int, *, wait: bool = True) -> Iterator[None]:
+    """Wait until a large image has room among the others.
+
+    Raises:
+        NoRoom: it has none, and the caller would not `wait`.
+    """
     if pixels <= LARGE_PIXELS:
         yield
         return
     with _room.changed:
+        if not wait and (_room.waiting or _room.taken + pixels > MAX_LARGE_PIXELS):
+            raise NoRoom
+        _room.waiting += 1
         _room.changed.wait_for(lambda: _room.taken + pixels <= MAX_LARGE_PIXELS)
+        _room.waiting -= 1
         _room.taken += pixels
     try:
         yield

@@ -119,6 +119,8 @@ class Lane:
         """Wait for the network."""
         self.waiting = 0
         """Images that wait to be decoded."""
+        self.large: deque[Ticket] = deque()
+        """Wait for others as large to be decoded."""
         self.active = 0
         """Images that a thread has in its hands."""
         self._clients: OrderedDict[str, deque[Ticket]] = OrderedDict()
@@ -126,7 +128,12 @@ class Lane:
     @property
     def is_empty(self) -> bool:
         """Whether no image is here: neither waiting, nor decoded, nor in a thread's hands."""
-        return not (self.waiting or self.decoded or self.active)
+        return not (self.waiting or self.large or self.decoded or self.active)
+
+    @property
+    def queued(self) -> int:
+        """Images that wait to be decoded, large ones too."""
+        return self.waiting + len(self.large)
 
     def add(self, work: Work) -> None:
         """Let all images of a request wait."""
@@ -151,7 +158,7 @@ class Lane:
 
     def drop(self, work: Work) -> int:
         """Let go of a request's images that nobody has in hand; return how many those were."""
-        before = self.waiting + len(self.decoded)
+        before = self.queued + len(self.decoded)
         queue = self._clients.get(work.client)
         if queue is not None:
             kept = deque(ticket for ticket in queue if ticket.work is not work)
@@ -160,9 +167,10 @@ class Lane:
                 self._clients[work.client] = kept
             else:
                 del self._clients[work.client]
-        if self.decoded:
-            self.decoded = deque(ticket for ticket in self.decoded if ticket.work is not work)
-        return before - self.waiting - len(self.decoded)
+        for name in ("large", "decoded"):
+            if tickets := getattr(self, name):
+                setattr(self, name, deque(ticket for ticket in tickets if ticket.work is not work))
+        return before - self.queued - len(self.decoded)
 
     def ahead(self, client: str, num_images: int) -> int:
         """Return how many waiting images are decoded before the last of a client's next images, which take turns."""

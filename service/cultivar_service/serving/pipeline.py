@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cultivar_contract import preprocessing
-from cultivar_contract.preprocessing import UnreadableImage
+from cultivar_contract.preprocessing import NoRoom, UnreadableImage
 from cultivar_service.errors import DeadlineExceeded, Exhausted
 from cultivar_service.serving import sessions
 from cultivar_service.serving.engine import LoadedVersion, Outputs
@@ -50,6 +50,8 @@ class Pipeline:
         self._paces: weakref.WeakKeyDictionary[LoadedVersion, Pace] = weakref.WeakKeyDictionary()
         self._busy: Counter[str] = Counter()
         """Batches that each execution provider computes right now: one for each core, or one on the GPU."""
+        self._waits_for_room = False
+        """Whether a thread waits until a large image has room: the others go on with what has."""
 
     def lane(self, loaded: LoadedVersion) -> Lane:
         """Return a version's lane."""
@@ -77,7 +79,7 @@ class Pipeline:
     def next_step(self) -> Step | None:
         """Take the next step out of the lanes."""
         # Images that came too late may have been all that a batch waited for.
-        return self._next_batch() or self._next_image() or self._next_batch()
+        return self._next_batch() or self._next_large() or self._next_image() or self._next_batch()
 
     def _next_batch(self) -> Step | None:
         for lane in list(self.lanes.values()):
@@ -108,6 +110,20 @@ class Pipeline:
             self.forget_if_empty(lane)
         return None
 
+    def _next_large(self) -> Step | None:
+        if self._waits_for_room:
+            return None
+        for lane in list(self.lanes.values()):
+            while lane.large and len(lane.decoded) < 2 * lane.loaded.max_batch:
+                ticket = lane.large.popleft()
+                if self._is_late(lane, ticket.work):
+                    continue
+                lane.active += 1
+                self._waits_for_room = True
+                return functools.partial(self._decode, lane, ticket, wait=True)
+            self.forget_if_empty(lane)
+        return None
+
     def _compute(self, lane: Lane, batch: Sequence[Ticket]) -> None:
         started = time.perf_counter()
         outputs = _run(lane.loaded, [ticket.pixels for ticket in batch if ticket.pixels is not None])
@@ -126,15 +142,21 @@ class Pipeline:
             self.forget_if_empty(lane)
             self._after_step()
 
-    def _decode(self, lane: Lane, ticket: Ticket) -> None:
+    def _decode(self, lane: Lane, ticket: Ticket, *, wait: bool = False) -> None:
         work = ticket.work
         started = time.monotonic()
-        pixels = _decode(work.images[ticket.position], work.loaded)
+        pixels = _decode(work.images[ticket.position], work.loaded, wait=wait)
         seconds = time.monotonic() - started
-        lane.observe_decoding(started - work.started, seconds)
+        if not isinstance(pixels, NoRoom):
+            lane.observe_decoding(started - work.started, seconds)
         with self.lock:
             lane.active -= 1
-            if isinstance(pixels, UnreadableImage):
+            if wait:
+                self._waits_for_room = False
+            if isinstance(pixels, NoRoom):
+                if not work.is_over:
+                    lane.large.append(ticket)
+            elif isinstance(pixels, UnreadableImage):
                 _answer([ticket], [pixels])
             elif isinstance(pixels, Exception):
                 self.end(work, pixels)
@@ -187,7 +209,7 @@ def _tell(works: Sequence[Work]) -> None:
             work.future.set_result(None)
 
 
-def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
+def _decode(image: bytes | Pixels, loaded: LoadedVersion, *, wait: bool) -> Pixels | Exception:
     if isinstance(image, np.ndarray):
         return image
     if len(image) > MAX_IMAGE_BYTES:
@@ -195,7 +217,7 @@ def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
             "TOO_MANY_BYTES", f"the image has {len(image)} bytes, more than {MAX_IMAGE_BYTES}: send a smaller one"
         )
     try:
-        return preprocessing.load(image, loaded.preprocessing)
+        return preprocessing.load(image, loaded.preprocessing, wait=wait)
     except Exception as error:  # Unreadable or not foreseen: it ends one request, and the worker goes on.
         return error
 

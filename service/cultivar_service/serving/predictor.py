@@ -94,7 +94,7 @@ class Predictor:
             lane = self._pipeline.lane(work.loaded)
             try:
                 self._check_deadline(lane, work, num_left)
-                if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
+                if not is_admitted and lane.queued and lane.queued + len(work.images) > self._most_waiting:
                     if patient:
                         # Noted with the lock held: the last step that could make room may end right after.
                         room = self._loop.create_future()
@@ -124,7 +124,7 @@ class Predictor:
 
     def _make_room(self, lane: Lane, work: Work) -> None:
         """Refuse the new request, or in its place some of clients that have more waiting."""
-        excess = lane.waiting + len(work.images) - self._most_waiting
+        excess = lane.queued + len(work.images) - self._most_waiting
         evicted = lane.giving_way(work.client, len(work.images), excess)
         if not evicted:
             raise self._queue_full(lane)
@@ -135,7 +135,7 @@ class Predictor:
         lane.metrics.refuse("QUEUE_FULL")
         lane.pace.refused()
         return QueueFull(
-            f"{lane.waiting} images wait for {lane.loaded.name}, {self._most_waiting} may: try again in a moment",
+            f"{lane.queued} images wait for {lane.loaded.name}, {self._most_waiting} may: try again in a moment",
             retry_after_s=self._retry_s(lane.pace),
             hold_s=self._hold_s(lane.pace),
         )
@@ -143,9 +143,9 @@ class Predictor:
     def _wait_s(self, lane: Lane, client: str, num_images: int) -> float:
         """Estimate the seconds until the last of a client's next images is answered."""
         own_s = lane.pace.image_s
-        ahead = lane.ahead(client, num_images) + lane.active + len(lane.decoded)
+        ahead = lane.ahead(client, num_images) + len(lane.large) + lane.active + len(lane.decoded)
         others_s = sum(
-            min(other.waiting, ahead) * other.pace.image_s
+            min(other.queued, ahead) * other.pace.image_s
             for other in self._pipeline.lanes.values()
             if other is not lane
         )
@@ -193,12 +193,12 @@ class Predictor:
         with self._lock:
             queued: Counter[str] = Counter()
             for loaded, lane in self._pipeline.lanes.items():
-                queued[loaded.model] += lane.waiting + len(lane.decoded)
+                queued[loaded.model] += lane.queued + len(lane.decoded)
             return queued
 
     def _in_flight(self) -> float:
         with self._lock:
-            return sum(lane.waiting + len(lane.decoded) + lane.active for lane in self._pipeline.lanes.values())
+            return sum(lane.queued + len(lane.decoded) + lane.active for lane in self._pipeline.lanes.values())
 
 
 def _wake(patient: deque[asyncio.Future[None]], count: int) -> None:

@@ -14,6 +14,7 @@ from published_models import published
 from running_service import eventually
 from tiny_package import BLUE, CLASSES, GREEN, RED, encoded
 
+from cultivar_contract import preprocessing
 from cultivar_service.caller import Caller
 from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
 from cultivar_service.serving import engine
@@ -179,6 +180,31 @@ async def test_models_take_turns(
 
         assert not any(one.done() for one in much)
         await asyncio.gather(*much)
+
+
+async def test_large_images_that_wait_for_room_leave_threads_for_others(
+    version: LoadedVersion, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocessing, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(preprocessing, "MAX_LARGE_PIXELS", 1200)
+    large, small = encoded((20, 10, 220), size=34), encoded((220, 10, 20), size=8)
+    async with predicting(registry, num_cores=3) as predictor:
+        with preprocessing._room_for(1100):  # somebody else decodes one
+            waiting = [
+                asyncio.create_task(predictor.classify(version, [large, large], caller(client))) for client in "bcd"
+            ]
+            given_up = asyncio.create_task(predictor.classify(version, [large] * 4, caller("b")))
+            await asyncio.sleep(0.05)
+
+            async with asyncio.timeout(5):
+                assert best((await predictor.classify(version, [small], caller("a")))[0]) == CLASSES[0]
+            given_up.cancel()
+            await asyncio.sleep(0.05)
+            assert registry.get_sample_value("cultivar_prediction_images_in_flight") == 6
+
+        for answers in await asyncio.gather(*waiting):
+            assert [best(one) for one in answers] == [CLASSES[2]] * 2
+        assert registry.get_sample_value("cultivar_prediction_images_in_flight") == 0
 
 
 @pytest.mark.parametrize("num_cores", [1, 2])
