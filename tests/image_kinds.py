@@ -284,6 +284,16 @@ def claims() -> Iterator[Kind]:
         reason="TOO_MUCH_WORK",
         says="segments",
     )
+    exif = b"\xff\xe1" + struct.pack(">H", 1008) + b"Exif\0\0" + bytes(1000)
+    yield Kind(
+        "JPEG-of-100-EXIFs", jpeg[:2] + exif * 100 + jpeg[2:], reason="TOO_MUCH_WORK", says="more than 64 segments of"
+    )
+    yield Kind(
+        "JPEG-of-filling",
+        jpeg[:2] + b"\xff" * (2 << 20) + jpeg[2:],
+        reason="TOO_MUCH_WORK",
+        says="between its segments",
+    )
     empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
     whole = encode(Image.fromarray(RGB))
     yield Kind("PNG-of-30000-chunks", whole[:33] + empty * 30_000 + whole[33:], reason="TOO_MUCH_WORK", says="chunks")

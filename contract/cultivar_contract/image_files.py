@@ -15,6 +15,10 @@ MAX_SCANS = 64
 """Of a progressive JPEG, each of which goes over all its pixels; encoders write 10 or so."""
 MAX_PARTS = 20_000
 """Segments of a JPEG's header, chunks of a PNG: each costs microseconds and some memory."""
+MAX_EXIF_SEGMENTS = 64
+"""Of a JPEG, 4 MB of them: Pillow joins each to all before it."""
+MAX_FILLING = 1 << 20
+"""Bytes between the segments of a JPEG's header, which Pillow reads one by one."""
 MAX_STRIPS = 100_000
 """Strips or tiles of a TIFF: as above."""
 
@@ -54,7 +58,7 @@ _TEXTS = (
 )
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
 _STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
 
 
@@ -89,8 +93,10 @@ def excess(encoded: bytes) -> str | None:
 
 def _excess_of_jpeg(encoded: bytes) -> str | None:
     """Walk over the markers: to the first scan, or where it is progressive to the end."""
-    parts, scans, position, is_progressive = 0, 0, 2, False
+    parts, scans, exifs, filling, position, is_progressive = 0, 0, 0, 0, 2, False
     while marker := _JPEG_MARKER.search(encoded, position):
+        if not scans:
+            filling += marker.start() - position
         kind, position = encoded[marker.start() + 1], marker.end()
         if kind == _END_OF_IMAGE:
             break
@@ -100,10 +106,15 @@ def _excess_of_jpeg(encoded: bytes) -> str | None:
                 break
             scans += 1
         is_progressive |= kind in _PROGRESSIVE
+        exifs += kind == _APP1 and encoded.startswith(b"Exif", position + 2)
         if scans > MAX_SCANS:
             return f"more than {MAX_SCANS} scans"
         if parts > MAX_PARTS:
             return f"more than {MAX_PARTS} segments"
+        if exifs > MAX_EXIF_SEGMENTS:
+            return f"more than {MAX_EXIF_SEGMENTS} segments of EXIF"
+        if filling > MAX_FILLING:
+            return f"{filling} bytes between its segments, more than {MAX_FILLING}"
         position += max(2, int.from_bytes(encoded[position : position + 2]))
     return None
 

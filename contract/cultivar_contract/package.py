@@ -1,5 +1,6 @@
 """The model package: everything that a finished job hands to serving, in one folder."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,16 +97,24 @@ def assign_version(folder: Path, *, model: str, version: int) -> None:
     files.write_json(folder / MANIFEST, manifest)
 
 
+def is_shortage(error: Exception) -> bool:
+    """Tell whether a file can't be read for what the process or the host lacks: no fault of the package."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
 def open_package(folder: Path) -> Package:
     """Read a package's manifest.
 
     Raises:
         DamagedPackage: there is none, it is damaged, or its schema is newer than this reader's.
+        OSError: it can't be read right now, for want of file descriptors or memory.
     """
     try:
         manifest = files.read_json(folder / MANIFEST)
         newer = int(manifest["schema_version"]) > SCHEMA_VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if is_shortage(error):
+            raise
         raise DamagedPackage(f"{MANIFEST} can't be read ({type(error).__name__})", reason="manifest") from error
     if newer:
         raise DamagedPackage(
@@ -119,6 +128,7 @@ def verify(package: Package) -> None:
 
     Raises:
         DamagedPackage: a file is missing, changed, or named outside the package.
+        OSError: as `open_package` does.
     """
     listed = package.manifest.get("files")
     if not isinstance(listed, dict) or str(package.onnx.relative_to(package.path)) not in listed:
@@ -130,6 +140,8 @@ def verify(package: Package) -> None:
         except OutsideFolder as error:
             raise DamagedPackage(f"{MANIFEST} names a file outside the package", reason="manifest") from error
         except OSError as error:
+            if is_shortage(error):
+                raise
             raise DamagedPackage(f"{name} can't be read") from error
         if actual != digest:
             raise DamagedPackage(f"{name} has changed since it was made: sha256 {actual[:12]}, not {digest[:12]}")

@@ -41,6 +41,8 @@ MAX_LARGE_PIXELS = MAX_IMAGE_PIXELS
 """Large images that are decoded at a time have no more pixels together: one of 80 million, or four of 20."""
 LARGE_PIXELS = 4_000_000
 """Images up to this size are decoded without waiting for others."""
+_MAX_RESIZE = 8192
+"""Pixels that a manifest may have a shorter side resized to."""
 _STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time, so that no step takes a second copy of a large image."""
 MAX_ASPECT_RATIO = 3.0
@@ -114,9 +116,9 @@ class Preprocessing:
         """Read the manifest's form; fields of newer writers are ignored.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or of another type.
+            KeyError, TypeError, ValueError: a field is missing, of another type, or no such value can be.
         """
-        return cls(
+        found = cls(
             size=int(value["size"]),
             resize=int(value["resize"]),
             interpolation=str(value["interpolation"]),
@@ -126,15 +128,25 @@ class Preprocessing:
             version=int(value["version"]),
             decoder=str(value.get("decoder", "")),
         )
+        if not 1 <= found.size <= found.resize <= _MAX_RESIZE or found.channels not in (1, 3):
+            raise ValueError(f"no image becomes {found.size} pixels of {found.resize}, {found.channels} channels")
+        if found.interpolation not in _RESAMPLING:
+            raise ValueError(f"interpolation {found.interpolation!r}")
+        return found
 
 
-def load(encoded: bytes, preprocessing: Preprocessing) -> Pixels:
+class NoRoom(Exception):
+    """A large image has to wait for others."""
+
+
+def load(encoded: bytes, preprocessing: Preprocessing, *, wait: bool = True) -> Pixels:
     """Return an image as the network sees it: uint8 (size, size, channels), RGB or grey.
 
     Raises:
         UnreadableImage: the bytes are no image that we read.
+        NoRoom: it is large, others are being decoded, and the caller would not `wait` for them.
     """
-    with _decoded(encoded, preprocessing.resize) as decoded:
+    with _decoded(encoded, preprocessing.resize, wait=wait) as decoded:
         image = _channels(decoded, preprocessing.channels)
         width, height = image.size
         scale = preprocessing.resize / min(width, height)
@@ -192,7 +204,7 @@ def decode(encoded: bytes, *, shorter_side: int | None = None) -> Image.Image:
 
 
 @contextmanager
-def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
+def _decoded(encoded: bytes, shorter_side: int | None, *, wait: bool = True) -> Iterator[Image.Image]:
     """Decode an image as `decode` does; a large one takes its room until the caller is done with it."""
     image = _open(encoded)
     pixels = image.width * image.height
@@ -203,7 +215,7 @@ def _decoded(encoded: bytes, shorter_side: int | None) -> Iterator[Image.Image]:
         raise _corrupt(str(image.format), error) from error
     if "progressive" not in image.info:  # of a progressive JPEG all is held, however small it is drawn
         pixels = image.width * image.height
-    with _room_for(max(pixels, _tile_pixels(image))):
+    with _room_for(max(pixels, _tile_pixels(image)), wait=wait):
         try:
             upright = _upright_rgb(image)
         except UnreadableImage:
@@ -271,6 +283,8 @@ class _Room:
 
     def __init__(self) -> None:
         self.taken = 0
+        self.waiting = 0
+        """Callers that wait for room: no later one that would not wait goes before them."""
         self.changed = threading.Condition()
 
 
@@ -278,13 +292,21 @@ _room = _Room()
 
 
 @contextmanager
-def _room_for(pixels: int) -> Iterator[None]:
-    """Wait until a large image has room among the others."""
+def _room_for(pixels: int, *, wait: bool = True) -> Iterator[None]:
+    """Wait until a large image has room among the others.
+
+    Raises:
+        NoRoom: it has none, and the caller would not `wait`.
+    """
     if pixels <= LARGE_PIXELS:
         yield
         return
     with _room.changed:
+        if not wait and (_room.waiting or _room.taken + pixels > MAX_LARGE_PIXELS):
+            raise NoRoom
+        _room.waiting += 1
         _room.changed.wait_for(lambda: _room.taken + pixels <= MAX_LARGE_PIXELS)
+        _room.waiting -= 1
         _room.taken += pixels
     try:
         yield

@@ -74,6 +74,8 @@ def test_large_images_wait_for_one_another_and_small_ones_for_none(monkeypatch: 
         decode(small)
         time.sleep(0.05)
         assert waiting.is_alive()
+        with pytest.raises(preprocessing.NoRoom), preprocessing._room_for(1500, wait=False):
+            pass  # it would fit, but another was first
 
     waiting.join(5)
     assert not waiting.is_alive()

@@ -40,6 +40,7 @@ async def in_order(
                 try:
                     request = reading.result()
                     under_way.append((asyncio.ensure_future(answer(request)), request.ByteSize()))
+                    del request  # it may be large, and a stream may be silent for long
                 except Exception as error:  # Also StopAsyncIteration; raised below.
                     end = error
                 reading = None

@@ -80,28 +80,42 @@ def load(folder: Path, *, model: str, version: int, device: str, threads: int) -
 
     Raises:
         DamagedPackage: it must not answer.
+        OSError: its files can't be read right now.
     """
-    opened = package.open_package(folder)
-    package.verify(opened)
     try:
-        session = _session(opened.onnx, device, threads)
-        loaded = LoadedVersion(
-            model=model,
-            version=version,
-            class_ids=opened.class_ids,
-            class_names=opened.class_names,
-            preprocessing=opened.preprocessing,
-            manifest=opened.manifest,
-            session=session,
-            provider=sessions.provider_of(session),
-        )
-        golden = opened.golden
+        try:
+            return _load(folder, model, version, device, threads)
+        except _GpuMemory as error:
+            # No fault of the package: it must not be rejected for what others have in a GPU.
+            logger.error("models/%s/versions/%d runs on the CPU until it is loaded again: %s", model, version, error)
+        return _load(folder, model, version, "cpu", threads)
     except DamagedPackage:
         raise  # a ValueError too, which says better what is wrong
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DamagedPackage(
             f"{package.MANIFEST} lacks what serving needs ({type(error).__name__}: {error})", reason="manifest"
         ) from error
+
+
+class _GpuMemory(Exception):
+    """The GPU's memory does not suffice."""
+
+
+def _load(folder: Path, model: str, version: int, device: str, threads: int) -> LoadedVersion:
+    opened = package.open_package(folder)
+    package.verify(opened)
+    session = _session(opened.onnx, device, threads)
+    loaded = LoadedVersion(
+        model=model,
+        version=version,
+        class_ids=opened.class_ids,
+        class_names=opened.class_names,
+        preprocessing=opened.preprocessing,
+        manifest=opened.manifest,
+        session=session,
+        provider=sessions.provider_of(session),
+    )
+    golden = opened.golden
     if loaded.preprocessing.version > preprocessing.NEWEST_VERSION:
         raise DamagedPackage(
             f"preprocessing {loaded.preprocessing.version} is newer than this service: upgrade", reason="manifest"
@@ -116,6 +130,8 @@ def _session(onnx: Path, device: str, threads: int) -> Any:
     try:
         session = sessions.open_session(onnx, device=device, threads=threads)
     except Exception as error:  # ONNX Runtime's exceptions share no base but this one.
+        if device != "cpu" and sessions.lacks_memory(error):
+            raise _GpuMemory(str(error)) from None
         raise DamagedPackage(f"{onnx.name} can't be loaded ({type(error).__name__})", reason="graph") from error
     inputs = {one.name: one.type for one in session.get_inputs()}
     outputs = {one.name for one in session.get_outputs()}
@@ -143,6 +159,8 @@ def _replay(loaded: LoadedVersion, opened: Package, golden: tuple[package.Golden
             try:
                 pixels.append(preprocessing.load((opened.path / image.file).read_bytes(), loaded.preprocessing))
             except (OSError, UnreadableImage) as error:
+                if package.is_shortage(error):
+                    raise
                 raise DamagedPackage(f"golden image {image.file} can't be read", reason="golden") from error
             if hashlib.sha256(pixels[-1].tobytes()).hexdigest() != image.pixels_sha256:
                 # Another build of a decoder may differ in a last bit; what counts is the answer, below.
@@ -163,4 +181,6 @@ def _probabilities(loaded: LoadedVersion, pixels: NDArray[np.uint8]) -> NDArray[
     try:
         return loaded.run(pixels).probabilities
     except Exception as error:  # As at the session: no other base to catch.
+        if not loaded.runs_on_cpu and sessions.lacks_memory(error):
+            raise _GpuMemory(str(error)) from None
         raise DamagedPackage(f"the graph does not run ({type(error).__name__})", reason="graph") from error

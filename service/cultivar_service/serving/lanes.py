@@ -122,6 +122,8 @@ class Lane:
         """Wait for the network."""
         self.waiting = 0
         """Images that wait to be decoded."""
+        self.large: deque[Ticket] = deque()
+        """Wait for others as large to be decoded."""
         self.active = 0
         """Images that a thread has in its hands."""
         self._clients: OrderedDict[str, deque[Ticket]] = OrderedDict()
@@ -129,7 +131,12 @@ class Lane:
     @property
     def is_empty(self) -> bool:
         """Whether no image is here: neither waiting, nor decoded, nor in a thread's hands."""
-        return not (self.waiting or self.decoded or self.active)
+        return not (self.waiting or self.large or self.decoded or self.active)
+
+    @property
+    def queued(self) -> int:
+        """Images that wait to be decoded, large ones too."""
+        return self.waiting + len(self.large)
 
     def add(self, work: Work) -> None:
         """Let all images of a request wait."""
@@ -154,7 +161,7 @@ class Lane:
 
     def drop(self, work: Work) -> int:
         """Let go of a request's images that nobody has in hand; return how many those were."""
-        before = self.waiting + len(self.decoded)
+        before = self.queued + len(self.decoded)
         queue = self._clients.get(work.client)
         if queue is not None:
             kept = deque(ticket for ticket in queue if ticket.work is not work)
@@ -163,9 +170,10 @@ class Lane:
                 self._clients[work.client] = kept
             else:
                 del self._clients[work.client]
-        if self.decoded:
-            self.decoded = deque(ticket for ticket in self.decoded if ticket.work is not work)
-        return before - self.waiting - len(self.decoded)
+        for name in ("large", "decoded"):
+            if tickets := getattr(self, name):
+                setattr(self, name, deque(ticket for ticket in tickets if ticket.work is not work))
+        return before - self.queued - len(self.decoded)
 
     def ahead(self, client: str, num_images: int) -> int:
         """Return how many waiting images are decoded before the last of a client's next images, which take turns."""
@@ -189,16 +197,23 @@ class Lane:
             self.metrics.confidence.observe(confidence)
         self.loaded.statistics.batch(len(outputs.probabilities), seconds)
 
-    def newest_of_heaviest(self, client: str, num_images: int) -> Work | None:
-        """Return the request that gives way to another client's images: the last one of whoever has most waiting.
+    def giving_way(self, client: str, num_images: int, excess: int) -> list[Work]:
+        """Return the requests that give way to another client's images: the last ones of whoever has most waiting.
 
-        None where no other client would still have at least as many as this one.
+        None where other clients would not still have at least as many as this one, or where it would not be enough:
+        `excess` waiting images have to go.
         """
-        if not self._clients:
-            return None
-        heaviest, queue = max(self._clients.items(), key=lambda item: len(item[1]))
-        newest = queue[-1].work
         mine = len(self._clients.get(client, ())) + num_images
-        if heaviest == client or len(queue) - len(newest.images) < mine:
-            return None
-        return newest
+        left = {name: list(queue) for name, queue in self._clients.items() if name != client and len(queue) > mine}
+        found: list[Work] = []
+        while excess > 0:
+            heaviest = max(left.values(), key=len, default=[])
+            newest = heaviest[-1].work if heaviest else None
+            if newest is None or len(heaviest) - len(newest.images) < mine:
+                return []
+            before = len(heaviest)
+            while heaviest and heaviest[-1].work is newest:
+                heaviest.pop()
+            excess -= before - len(heaviest)
+            found.append(newest)
+        return found

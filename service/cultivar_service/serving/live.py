@@ -12,7 +12,7 @@ from cultivar_service.catalog import aliases, models
 from cultivar_service.catalog.aliases import Earlier
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import model_not_found
-from cultivar_service.errors import Aborted, FailedPrecondition
+from cultivar_service.errors import Aborted, FailedPrecondition, Unavailable
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.registry import Registry
 from cultivar_service.serving.versions import Versions
@@ -143,7 +143,11 @@ class LiveVersions:
             task.add_done_callback(self._loads.discard)
 
     async def _load_previous(self, live: LoadedVersion) -> None:
-        found = await self._load_earlier(live.model)
+        try:
+            found = await self._load_earlier(live.model)
+        except Unavailable as error:
+            logger.error("models/%s: what a rollback would go back to is not loaded: %s", live.model, error.message)
+            return
         if found is not None and self._registry.live(live.model) is live:  # else a later move has done this again
             self._registry.keep_previous(live.model, found[1])
 
@@ -155,6 +159,9 @@ class LiveVersions:
                 await self._registry.go_live(await self._registry.load(model, version))
             except DamagedPackage as error:
                 why = f"version {version} was live and can't be loaded: {error}"
+            except Unavailable as error:
+                logger.error("models/%s: %s", model, error.message)  # requests will try again
+                return
             else:
                 return
         found = await self._load_earlier(model)

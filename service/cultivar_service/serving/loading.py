@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cultivar_contract.package import DamagedPackage
 from cultivar_service.config import Config, cores
+from cultivar_service.errors import Unavailable
 from cultivar_service.serving import engine
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.reclaim import Reclaimer
@@ -36,6 +37,7 @@ class Loader:
 
         Raises:
             DamagedPackage: it must not answer.
+            Unavailable: it can't be read right now.
         """
         try:
             loaded = await asyncio.get_running_loop().run_in_executor(self._threads, self._load, model, version)
@@ -61,6 +63,12 @@ class Loader:
             self._metrics.version_load_seconds.observe(time.perf_counter() - started)
             return loaded
         except DamagedPackage as error:
-            refusal = DamagedPackage(str(error), reason=error.reason)
+            refusal: Exception = DamagedPackage(str(error), reason=error.reason)
+        except OSError as error:
+            refusal = Unavailable(
+                f"version {version} of models/{model} can't be read right now ({error.strerror}): try again",
+                reason="VERSION_UNREADABLE",
+                retry_after_s=2,
+            )
         # Not the error itself: its traceback holds the session for as long as somebody holds the error.
         raise refusal

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cultivar_contract import preprocessing
-from cultivar_contract.preprocessing import UnreadableImage
+from cultivar_contract.preprocessing import NoRoom, UnreadableImage
 from cultivar_service.errors import DeadlineExceeded, Exhausted
+from cultivar_service.serving import sessions
 from cultivar_service.serving.engine import LoadedVersion, Outputs
 from cultivar_service.serving.lanes import Answer, Lane, Pace, Pixels, Ticket, Work
 from cultivar_service.serving.workers import Step
@@ -34,16 +35,25 @@ _QUICK_BYTES = 256 << 10
 class Pipeline:
     """The lanes of all versions, and the steps that move images along them. Its users hold `lock` around most calls."""
 
-    def __init__(self, metrics: PredictionMetrics, num_workers: int, after_step: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        metrics: PredictionMetrics,
+        num_workers: int,
+        after_step: Callable[[], None],
+        when_empty: Callable[[], None],
+    ) -> None:
         self.lock = threading.Lock()
         self.lanes: OrderedDict[LoadedVersion, Lane] = OrderedDict()
         """Of versions that have images here; the one whose turn is next comes first."""
         self._metrics = metrics
         self._num_workers = num_workers
         self._after_step = after_step
+        self._when_empty = when_empty
         self._paces: weakref.WeakKeyDictionary[LoadedVersion, Pace] = weakref.WeakKeyDictionary()
         self._busy: Counter[str] = Counter()
         """Batches that each execution provider computes right now: one for each core, or one on the GPU."""
+        self._waits_for_room = False
+        """Whether a thread waits until a large image has room: the others go on with what has."""
 
     def lane(self, loaded: LoadedVersion) -> Lane:
         """Return a version's lane."""
@@ -60,14 +70,15 @@ class Pipeline:
             len(self.lanes) == 1
             and lane is not None
             and lane.waiting == len(work.images)
-            and not lane.decoded
-            and not lane.active
+            and not (lane.large or lane.decoded or lane.active)
         )
 
     def forget_if_empty(self, lane: Lane) -> None:
         """Forget a lane without images."""
         if lane.is_empty and self.lanes.get(lane.loaded) is lane:
             del self.lanes[lane.loaded]
+            if not self.lanes:
+                self._when_empty()
 
     def end(self, work: Work, error: Exception) -> int:
         """Let go of a request that gets no answer; return how many of its images nobody had in hand."""
@@ -80,7 +91,7 @@ class Pipeline:
     def next_step(self) -> Step | None:
         """Take the next step out of the lanes."""
         # Images that came too late may have been all that a batch waited for.
-        return self._next_batch() or self._next_image() or self._next_batch()
+        return self._next_batch() or self._next_large() or self._next_image() or self._next_batch()
 
     def _next_batch(self) -> Step | None:
         for lane in list(self.lanes.values()):
@@ -111,6 +122,20 @@ class Pipeline:
             self.forget_if_empty(lane)
         return None
 
+    def _next_large(self) -> Step | None:
+        if self._waits_for_room:
+            return None
+        for lane in list(self.lanes.values()):
+            while lane.large and len(lane.decoded) < 2 * lane.loaded.max_batch:
+                ticket = lane.large.popleft()
+                if self._is_late(lane, ticket.work):
+                    continue
+                lane.active += 1
+                self._waits_for_room = True
+                return functools.partial(self._decode, lane, ticket, wait=True)
+            self.forget_if_empty(lane)
+        return None
+
     def _compute(self, lane: Lane, batch: Sequence[Ticket]) -> None:
         started = time.perf_counter()
         outputs = _run(lane.loaded, [ticket.pixels for ticket in batch if ticket.pixels is not None])
@@ -129,15 +154,21 @@ class Pipeline:
             self.forget_if_empty(lane)
             self._after_step()
 
-    def _decode(self, lane: Lane, ticket: Ticket) -> None:
+    def _decode(self, lane: Lane, ticket: Ticket, *, wait: bool = False) -> None:
         work = ticket.work
         started = time.monotonic()
-        pixels = _decode(work.images[ticket.position], work.loaded)
+        pixels = _decode(work.images[ticket.position], work.loaded, wait=wait)
         seconds = time.monotonic() - started
-        lane.observe_decoding(started - work.started, seconds)
+        if not isinstance(pixels, NoRoom):
+            lane.observe_decoding(started - work.started, seconds)
         with self.lock:
             lane.active -= 1
-            if isinstance(pixels, UnreadableImage):
+            if wait:
+                self._waits_for_room = False
+            if isinstance(pixels, NoRoom):
+                if not work.is_over:
+                    lane.large.append(ticket)
+            elif isinstance(pixels, UnreadableImage):
                 _answer([ticket], [pixels])
             elif isinstance(pixels, Exception):
                 self.end(work, pixels)
@@ -195,7 +226,7 @@ def is_quick(image: bytes | Pixels) -> bool:
     return isinstance(image, np.ndarray) or (len(image) < _QUICK_BYTES and image[:2] == b"\xff\xd8")
 
 
-def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
+def _decode(image: bytes | Pixels, loaded: LoadedVersion, *, wait: bool) -> Pixels | Exception:
     if isinstance(image, np.ndarray):
         return image
     if len(image) > MAX_IMAGE_BYTES:
@@ -203,7 +234,7 @@ def _decode(image: bytes | Pixels, loaded: LoadedVersion) -> Pixels | Exception:
             "TOO_MANY_BYTES", f"the image has {len(image)} bytes, more than {MAX_IMAGE_BYTES}: send a smaller one"
         )
     try:
-        return preprocessing.load(image, loaded.preprocessing)
+        return preprocessing.load(image, loaded.preprocessing, wait=wait)
     except Exception as error:  # Unreadable or not foreseen: it ends one request, and the worker goes on.
         return error
 
@@ -222,7 +253,7 @@ def _run(loaded: LoadedVersion, pixels: Sequence[Pixels]) -> Outputs | Exception
             return Outputs(*(np.concatenate(parts) for parts in zip(*halves, strict=True)))
         except Exception as error:  # As above.
             failure = error
-    if not loaded.runs_on_cpu and "memory" in str(failure):
+    if not loaded.runs_on_cpu and sessions.lacks_memory(failure):
         return Exhausted(
             "the GPU's memory does not suffice right now: send fewer images at a time, or try again in a moment",
             reason="GPU_OOM",

@@ -39,10 +39,11 @@ class Predictor:
         self._loop = asyncio.get_running_loop()
         self._patient: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._num_patient = 0
         self._answered_here = 0.0
         self._crowded_until = 0.0
         self._num_workers = num_cores or cores()
-        self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended)
+        self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended, self._nothing_left)
         self._lock = self._pipeline.lock
         self._workers = Workers(self._num_workers, self._lock, self._pipeline.next_step)
         metrics.images_in_flight.set_function(self._in_flight)
@@ -71,13 +72,22 @@ class Predictor:
             Draining: the service is shutting down.
         """
         answers: list[Answer] = []
-        for start in range(0, len(images), _CHUNK):
-            chunk = images[start : start + _CHUNK]
+        while len(answers) < len(images):
+            start = len(answers)
+            # Of a patient request a few go first where all would never find room beside others of one image each.
+            size = self._room(loaded) if patient and not start else _CHUNK
+            chunk = images[start : start + size]
             work = Work(
                 loaded, chunk, client=caller.client, deadline=caller.deadline, future=self._loop.create_future()
             )
-            while not self._submit(work, is_admitted=start > 0, patient=patient):
-                await self._room()
+            room = self._submit(work, len(images) - start, is_admitted=start > 0, patient=patient)
+            if room is not None:
+                self._num_patient += 1
+                try:
+                    await room
+                finally:
+                    self._loop.call_soon(self._forget_patient)  # after it has tried again
+                continue
             if work.is_alone:
                 self._answer_here(work)
             try:
@@ -92,8 +102,8 @@ class Predictor:
             self._metrics.of(loaded.model).deadline_margin_s.observe(caller.deadline - time.monotonic())
         return answers
 
-    def _submit(self, work: Work, *, is_admitted: bool, patient: bool) -> bool:
-        """Let a request wait; False where it must have patience.
+    def _submit(self, work: Work, num_left: int, *, is_admitted: bool, patient: bool) -> asyncio.Future[None] | None:
+        """Let images wait, of so many that their request has left; return what to wait for where it must have patience.
 
         Raises:
             QueueFull, DeadlineExceeded, Draining: it is refused.
@@ -103,18 +113,35 @@ class Predictor:
                 raise Draining
             lane = self._pipeline.lane(work.loaded)
             try:
-                self._check_deadline(lane, work)
-                if not is_admitted and lane.waiting and lane.waiting + len(work.images) > self._most_waiting:
+                self._check_deadline(lane, work, num_left)
+                excess = lane.queued + len(work.images) - self._places(patient=patient)
+                if not is_admitted and lane.queued and excess > 0:
                     if patient:
-                        return False
-                    self._make_room(lane, work)
+                        # Noted with the lock held: the last step that could make room may end right after.
+                        room = self._loop.create_future()
+                        self._patient.append(room)  # where it is cancelled, those who call the patient pass it over
+                        return room
+                    self._make_room(lane, work, excess)
                 lane.add(work)
             finally:
                 self._pipeline.forget_if_empty(lane)
             work.is_alone = self._is_alone(work)
             if not work.is_alone:
                 self._workers.wake(len(work.images))
-        return True
+        return None
+
+    def _places(self, *, patient: bool) -> int:
+        """Return how many images may wait: room that becomes free belongs to those who wait for it."""
+        return self._most_waiting - (0 if patient else min(self._num_patient, self._most_waiting // 2))
+
+    def _forget_patient(self) -> None:
+        self._num_patient -= 1
+
+    def _room(self, loaded: LoadedVersion) -> int:
+        """Return how many images of a request may wait together, at least one."""
+        with self._lock:
+            lane = self._pipeline.lanes.get(loaded)
+            return min(_CHUNK, max(1, self._most_waiting - (lane.queued if lane else 0)))
 
     def _is_alone(self, work: Work) -> bool:
         """Tell whether a request is so small and so alone that the event loop itself answers it soonest.
@@ -137,11 +164,11 @@ class Predictor:
             step()
         self._answered_here = time.monotonic()
 
-    def _check_deadline(self, lane: Lane, work: Work) -> None:
+    def _check_deadline(self, lane: Lane, work: Work, num_images: int) -> None:
         if work.deadline is None:
             return
-        wait_s = self._wait_s(lane, work.client, len(work.images))
-        left_s = work.deadline - work.started
+        wait_s = self._wait_s(lane, work.client, num_images)
+        left_s = work.deadline - time.monotonic()
         if wait_s < left_s:
             return
         lane.metrics.refuse("QUEUE_WAIT")
@@ -152,27 +179,29 @@ class Predictor:
             retry_after_s=self._retry_s(lane.pace),
         )
 
-    def _make_room(self, lane: Lane, work: Work) -> None:
-        """Refuse the new request, or in its place one of a client that has more waiting."""
-        while lane.waiting + len(work.images) > self._most_waiting:
-            evicted = lane.newest_of_heaviest(work.client, len(work.images))
-            lane.metrics.refuse("QUEUE_FULL")
-            lane.pace.refused()
-            refusal = QueueFull(
-                f"{lane.waiting} images wait for {work.loaded.name}, {self._most_waiting} may: try again in a moment",
-                retry_after_s=self._retry_s(lane.pace),
-                hold_s=self._hold_s(lane.pace),
-            )
-            if evicted is None:
-                raise refusal
-            lane.metrics.drop("EVICTED", self._pipeline.end(evicted, refusal))
+    def _make_room(self, lane: Lane, work: Work, excess: int) -> None:
+        """Refuse the new request, or in its place some of clients that have more waiting."""
+        evicted = lane.giving_way(work.client, len(work.images), excess)
+        if not evicted:
+            raise self._queue_full(lane)
+        for one in evicted:
+            lane.metrics.drop("EVICTED", self._pipeline.end(one, self._queue_full(lane)))
+
+    def _queue_full(self, lane: Lane) -> QueueFull:
+        lane.metrics.refuse("QUEUE_FULL")
+        lane.pace.refused()
+        return QueueFull(
+            f"{lane.queued} images wait for {lane.loaded.name}, {self._most_waiting} may: try again in a moment",
+            retry_after_s=self._retry_s(lane.pace),
+            hold_s=self._hold_s(lane.pace),
+        )
 
     def _wait_s(self, lane: Lane, client: str, num_images: int) -> float:
         """Estimate the seconds until the last of a client's next images is answered."""
         own_s = lane.pace.image_s
-        ahead = lane.ahead(client, num_images) + lane.active + len(lane.decoded)
+        ahead = lane.ahead(client, num_images) + len(lane.large) + lane.active + len(lane.decoded)
         others_s = sum(
-            min(other.waiting, ahead) * other.pace.image_s
+            min(other.queued, ahead) * other.pace.image_s
             for other in self._pipeline.lanes.values()
             if other is not lane
         )
@@ -196,18 +225,17 @@ class Predictor:
         """Return how long a full queue takes."""
         return self._most_waiting * (pace.image_s or 0.01) / self._num_workers
 
-    async def _room(self) -> None:
-        future = self._loop.create_future()
-        self._patient.append(future)
-        await future  # where it is cancelled, those who call the patient pass it over
-
     def _step_ended(self) -> None:
-        """Let those who wait for room try again: one for a step, all where nothing is left to do."""
+        """Let one of those who wait for room try again."""
         if self._patient:
-            count = 1 if self._pipeline.lanes else len(self._patient)
-            self._loop.call_soon_threadsafe(_wake, self._patient, count)
-        if any(lane.waiting for lane in self._pipeline.lanes.values()):
+            self._loop.call_soon_threadsafe(_wake, self._patient, 1)
+        if any(lane.waiting or lane.large for lane in self._pipeline.lanes.values()):
             self._workers.wake(1)
+
+    def _nothing_left(self) -> None:
+        """Let all who wait for room try again: no step's end would tell them."""
+        if self._patient:
+            self._loop.call_soon_threadsafe(_wake, self._patient, len(self._patient))
 
     def _abandon(self, work: Work) -> None:
         """Let go of a request whose caller is gone."""
@@ -222,12 +250,12 @@ class Predictor:
         with self._lock:
             queued: Counter[str] = Counter()
             for loaded, lane in self._pipeline.lanes.items():
-                queued[loaded.model] += lane.waiting + len(lane.decoded)
+                queued[loaded.model] += lane.queued + len(lane.decoded)
             return queued
 
     def _in_flight(self) -> float:
         with self._lock:
-            return sum(lane.waiting + len(lane.decoded) + lane.active for lane in self._pipeline.lanes.values())
+            return sum(lane.queued + len(lane.decoded) + lane.active for lane in self._pipeline.lanes.values())
 
 
 def _wake(patient: deque[asyncio.Future[None]], count: int) -> None:

@@ -11,6 +11,7 @@ from cultivar_service.catalog import models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
 from cultivar_service.config import Config
+from cultivar_service.errors import Unavailable
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.live import LiveVersions
 from cultivar_service.serving.registry import Registry
@@ -48,6 +49,8 @@ class Publisher:
             score = Score.of(loaded.manifest)
         except DamagedPackage as error:
             return await self._reject(job, version, str(error), error.reason)
+        except Unavailable as error:
+            return await self._reject(job, version, error.message, "files")
         except OSError as error:
             return await self._reject(job, version, f"its files could not be kept: {error.strerror}", "files")
         async with self._live.moving(model):  # from the decision who is live until that version is

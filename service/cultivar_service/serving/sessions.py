@@ -51,6 +51,12 @@ def provider_of(session: Any) -> str:
     return str(session.get_providers()[0])
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether a GPU's memory did not suffice: for ONNX Runtime itself, or for cuBLAS or cuDNN."""
+    text = str(error).lower()
+    return "memory" in text or "alloc_failed" in text
+
+
 @cache
 def _has_cuda(device: str) -> bool:
     if CUDA not in ort.get_available_providers():

@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -111,7 +111,8 @@ class Adapter:
                     request = parse(data)
                     if call.changes:
                         _note_request(call, request)
-                    response = await behaviour(request, self._caller(call, context))
+                    answering = behaviour(request, self._caller(call, context))
+                    response = await (_to_the_end(answering) if call.changes else answering)
                     if call.changes:
                         _note_answer(call, request, response)
                     return bytes(response.SerializeToString())
@@ -194,6 +195,8 @@ class Adapter:
                 except StopAsyncIteration:
                     return
                 yield message
+                del message, step  # they may be large, and the next may be long in coming
+                step = None
         finally:
             draining.cancel()
             if step is not None and not step.done():
@@ -252,6 +255,23 @@ class Adapter:
             self._metrics.grpc_seconds.labels(method).observe(time.perf_counter() - started)
 
 
+async def _to_the_end(change: Coroutine[Any, Any, Any]) -> Any:
+    """Await a change, also where the caller leaves meanwhile: half of one would be in the catalog and not in memory."""
+    task = asyncio.ensure_future(change)
+    left: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            left = error
+    if left is None:
+        return task.result()
+    failure = task.exception()
+    if failure is not None and not isinstance(failure, CultivarError):
+        logger.error("a change failed, whose caller had left", exc_info=failure)
+    raise left
+
+
 def _end(context: grpc.aio.ServicerContext, call: _Call, method: str, error: Exception) -> None:
     """Let a call end with an error's status.
 
@@ -302,7 +322,10 @@ def _parser(method: MethodDescriptor) -> Callable[[bytes], Any]:
 
 async def _parsed(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
     async for data in messages:
-        yield parse(data)
+        message = parse(data)
+        del data  # as above
+        yield message
+        del message
 
 
 def _snake(name: str) -> str:

@@ -13,6 +13,7 @@ from cultivar_service.errors import StartupRefused
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.transport.adapter import Adapter
 from cultivar_service.transport.authentication import Authentication, Guard
+from cultivar_service.transport.health import Health
 from cultivar_service.transport.library_services import ForgivingHandler
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -35,7 +36,7 @@ class GrpcServer:
     ) -> None:
         self._credentials = credentials
         self._adapter = Adapter(metrics, audit, authentication)
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._names = tuple(service.full_name for service in services)
         self._server = grpc.aio.server(
             options=_options(config), maximum_concurrent_rpcs=config.connections.max_requests

@@ -1,6 +1,7 @@
 """Who is let in, in what turn, and what becomes of work that nobody waits for."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +28,7 @@ from cultivar_service.telemetry.metrics import PredictionMetrics
 
 SLOW = encoded((220, 10, 20), size=900)
 """Takes some milliseconds to decode."""
-HUGE = encoded((220, 10, 20), size=4000)
+HUGE = encoded((220, 10, 20), size=3000)
 """Takes some hundred."""
 
 
@@ -93,6 +94,21 @@ async def test_a_deadline_that_can_not_be_met_is_refused_at_the_door(
         assert len(await queue) == 8
 
 
+async def test_all_images_of_a_large_request_count_where_its_deadline_is_judged(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        began = time.monotonic()
+        await predictor.classify(version, [SLOW] * 4, caller())
+        each_s = (time.monotonic() - began) / 4
+
+        with pytest.raises(DeadlineExceeded):
+            await predictor.classify(version, [SLOW] * 256, caller(within_s=64 * each_s))
+
+        images = registry.get_sample_value("cultivar_prediction_batch_size_sum", {"model": "flowers"})
+        assert images == 4  # the request cost nothing
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_work_whose_deadline_passes_while_it_waits_is_dropped_before_it_costs_anything(
     version: LoadedVersion, registry: CollectorRegistry, num_cores: int
@@ -140,6 +156,22 @@ async def test_when_the_queue_is_full_whoever_has_most_in_it_gives_way(
         assert count(registry, "refusals", reason="QUEUE_FULL") == 2
 
 
+async def test_nobody_gives_way_for_nothing(version: LoadedVersion, registry: CollectorRegistry) -> None:
+    async with predicting(registry) as predictor:
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0.01)
+        much = [asyncio.create_task(predictor.classify(version, [RED], caller("a"))) for _ in range(18)]
+        others = [asyncio.create_task(predictor.classify(version, [RED], caller(f"{one}"))) for one in range(14)]
+        await asyncio.sleep(0)
+
+        with pytest.raises(QueueFull):  # two could give way, sixteen would have to
+            await predictor.classify(version, [RED] * 16, caller("b"))
+
+        assert [len(one) for one in await asyncio.gather(in_hand, *much, *others)] == [1] * 33
+        assert count(registry, "dropped_images", reason="EVICTED") is None
+        assert count(registry, "refusals", reason="QUEUE_FULL") == 1
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_models_take_turns(
     version: LoadedVersion, package: Path, registry: CollectorRegistry, num_cores: int
@@ -154,6 +186,31 @@ async def test_models_take_turns(
         await asyncio.gather(*much)
 
 
+async def test_large_images_that_wait_for_room_leave_threads_for_others(
+    version: LoadedVersion, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocessing, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(preprocessing, "MAX_LARGE_PIXELS", 1200)
+    large, small = encoded((20, 10, 220), size=34), encoded((220, 10, 20), size=8)
+    async with predicting(registry, num_cores=3) as predictor:
+        with preprocessing._room_for(1100):  # somebody else decodes one
+            waiting = [
+                asyncio.create_task(predictor.classify(version, [large, large], caller(client))) for client in "bcd"
+            ]
+            given_up = asyncio.create_task(predictor.classify(version, [large] * 4, caller("b")))
+            await asyncio.sleep(0.05)
+
+            async with asyncio.timeout(5):
+                assert best((await predictor.classify(version, [small], caller("a")))[0]) == CLASSES[0]
+            given_up.cancel()
+            await asyncio.sleep(0.05)
+            assert registry.get_sample_value("cultivar_prediction_images_in_flight") == 6
+
+        for answers in await asyncio.gather(*waiting):
+            assert [best(one) for one in answers] == [CLASSES[2]] * 2
+        assert registry.get_sample_value("cultivar_prediction_images_in_flight") == 0
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_a_patient_request_waits_for_room(
     version: LoadedVersion, registry: CollectorRegistry, num_cores: int
@@ -166,6 +223,50 @@ async def test_a_patient_request_waits_for_room(
         for answers in await asyncio.gather(*patient):
             assert [best(one) for one in answers] == [CLASSES[0], CLASSES[2]]
         assert [len(one) for one in await asyncio.gather(*much)] == [1] * 33
+
+
+async def test_a_patient_request_is_let_in_where_all_before_it_came_too_late(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        in_hand = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0.01)
+        late = [
+            asyncio.create_task(predictor.classify(version, [RED], caller(within_s=0.02), patient=index == 32))
+            for index in range(33)
+        ]
+        await asyncio.sleep(0)
+        patient = asyncio.create_task(predictor.classify(version, [RED], caller(), patient=True))
+        await asyncio.sleep(0)
+
+        in_hand.cancel()
+
+        async with asyncio.timeout(20):
+            assert best((await patient)[0]) == CLASSES[0]
+        outcomes = await asyncio.gather(*late, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [DeadlineExceeded] * 33
+
+
+async def test_a_patient_request_of_many_images_gets_in_beside_many_of_one(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        done, image = asyncio.Event(), encoded((220, 10, 20), size=200)
+
+        async def ask(number: int) -> None:
+            while not done.is_set():
+                with contextlib.suppress(QueueFull):
+                    await predictor.classify(version, [image], caller(str(number)))
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as others:
+            for number in range(48):
+                others.create_task(ask(number))
+            await asyncio.sleep(0.1)
+            answers = await asyncio.wait_for(predictor.classify(version, [RED] * 4, caller(), patient=True), 15)
+            done.set()
+
+        assert [best(one) for one in answers] == [CLASSES[0]] * 4
 
 
 @pytest.mark.parametrize("num_cores", [1, 2])

@@ -1,17 +1,19 @@
 """PredictStream: ordered, read only as fast as it is answered, ended in order."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.wrappers_pb2 import BytesValue
 from published_models import published
-from running_service import Refusal, classifying, idle
+from running_service import Refusal, classifying, idle, make_config, running
 from tiny_package import BLUE, CLASSES, GREEN, RED, encoded
 
 from cultivar.v1 import prediction_pb2
 from cultivar_service.api.in_order import in_order
+from cultivar_service.transport.adapter import _parsed
 
 
 def request(identifier: str, *images: bytes, model: str = "flowers") -> prediction_pb2.PredictStreamRequest:
@@ -31,6 +33,38 @@ async def test_answers_come_in_the_order_of_their_requests(tmp_path: Path, make_
         for index, answer in enumerate(answers):
             best = answer.response.results[0].classification.classes[0].class_id
             assert best == CLASSES[0 if index % 7 == 0 else index % 3]
+
+
+async def test_a_silent_stream_holds_no_request_that_is_answered(tmp_path: Path) -> None:
+    class Request:
+        def ByteSize(self) -> int:
+            return 1
+
+    held: list[weakref.ref[Request]] = []
+
+    def parse(_: bytes) -> Request:
+        request = Request()
+        held.append(weakref.ref(request))
+        return request
+
+    async def messages() -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    async def answer(_: Request) -> str:
+        return "answer"
+
+    async with running(make_config(tmp_path)) as (service, _):
+        requests = service._grpc._adapter._until_drained(_parsed(parse, messages()), None)
+        stream = in_order(requests, answer, max_requests=2, max_bytes=10)
+        assert await anext(stream) == "answer"
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.01)
+
+        assert held[0]() is None
+
+        waiting.cancel()
+        await asyncio.wait({waiting})
 
 
 async def test_a_refused_request_gets_its_error_and_the_stream_goes_on(

@@ -1,7 +1,9 @@
 """Which packages become versions, and which version goes live."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from published_models import ALWAYS, FIRST_OR_BETTER, NEVER, publish, published
@@ -9,6 +11,7 @@ from running_service import make_config, refused, running
 from tiny_package import RED, probabilities
 
 from cultivar.v1 import model_pb2
+from cultivar_service.serving import engine, sessions
 
 READY = model_pb2.MODEL_VERSION_STATE_READY
 REJECTED = model_pb2.MODEL_VERSION_STATE_REJECTED
@@ -120,6 +123,52 @@ async def test_a_damaged_live_version_is_rejected_at_start_and_the_rest_is_serve
         assert (await client.models.GetModelVersion(get_version(1))).state == REJECTED
         assert (await client.predict(RED, model="other")).model_version == "models/other/versions/1"
         assert (await publish(service, make_package("two"))).live
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("variants", None),
+        ("variants", [{"file": "/model.onnx"}]),
+        ("classes", 7),
+        ("preprocessing", {"size": -1}),
+        ("preprocessing", {"resize": 0}),
+        ("preprocessing", {"size": 1_000_000, "resize": 1_000_000}),
+        ("preprocessing", {"interpolation": "none"}),
+        ("golden", [1]),
+        ("files", {"model.onnx": 1, "\0": "x"}),
+    ],
+)
+async def test_a_live_version_of_an_odd_manifest_is_rejected_at_start_and_the_rest_is_served(
+    tmp_path: Path, make_package: Callable[..., Path], field: str, value: object
+) -> None:
+    async with published(tmp_path, [make_package("one")]) as (service, _):
+        await publish(service, make_package("other"), model="other")
+    path = tmp_path / "data/models/flowers/1/manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest[field] = {**manifest[field], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(manifest))
+
+    async with running(make_config(tmp_path)) as (_, client):
+        assert (await client.models.GetModelVersion(get_version(1))).state == REJECTED
+        assert (await client.predict(RED, model="other")).model_version == "models/other/versions/1"
+
+
+async def test_a_version_that_a_gpu_has_no_memory_for_runs_on_the_cpu(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_session = sessions.open_session
+
+    def full(onnx: Path, *, device: str, threads: int) -> Any:
+        if device != "cpu":
+            raise RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 4096")
+        return open_session(onnx, device=device, threads=threads)
+
+    monkeypatch.setattr(sessions, "open_session", full)
+
+    loaded = engine.load(package, model="flowers", version=1, device="auto", threads=1)
+
+    assert loaded.runs_on_cpu
 
 
 async def test_promoting_moves_live_there_and_back(tmp_path: Path, make_package: Callable[..., Path]) -> None:

@@ -1,9 +1,11 @@
 """`live` goes back and forth, and tells who moved it."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from published_models import ALWAYS, NEVER, publish, published
@@ -11,6 +13,7 @@ from running_service import Client, eventually, make_config, refused, running
 from tiny_package import RED
 
 from cultivar.v1 import model_pb2
+from cultivar_service.catalog import aliases
 from cultivar_service.server import Service
 
 CPU = {"provider": "CPUExecutionProvider"}
@@ -83,6 +86,33 @@ async def test_a_rollback_skips_what_is_deleted_or_damaged(tmp_path: Path, make_
         assert number(model.live_version) == 1
         assert nothing.message.startswith("models/flowers has nothing to roll back to: no other version was live")
         assert "of those before, 1 are deleted or REJECTED" in deleted.message
+
+
+async def test_a_promotion_whose_caller_leaves_is_made_whole(
+    tmp_path: Path, make_package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_live, began, go = aliases.move_live, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **keywords: Any) -> None:
+        began.set()
+        go.wait(10)
+        move_live(*arguments, **keywords)
+
+    async with published(tmp_path, [make_package("one"), make_package("two")]) as (_, client):
+        monkeypatch.setattr(aliases, "move_live", slow)
+        promotion = asyncio.create_task(promote(client, 2))
+        await asyncio.to_thread(began.wait, 10)
+        promotion.cancel()
+        await asyncio.sleep(0.1)  # the service has heard of it
+        go.set()
+
+        async def moved() -> bool | None:
+            return number((await get(client)).live_version) == 2 or None
+
+        await eventually(moved)
+        await promote(client, 2)
+
+        assert (await client.predict(RED)).model_version == "models/flowers/versions/2"
 
 
 async def test_the_version_before_stays_in_memory_so_that_a_rollback_reads_no_file(

@@ -1,6 +1,7 @@
 """Which versions are in memory, how often they are loaded, and that they leave it."""
 
 import asyncio
+import errno
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from running_service import Client, classifying, eventually, make_config, refuse
 from tiny_package import RED, encoded
 
 from cultivar.v1 import model_pb2
+from cultivar_contract import files
 from cultivar_contract.package import DamagedPackage
 from cultivar_service.catalog import models
 from cultivar_service.server import Service
@@ -174,3 +176,24 @@ async def test_a_model_without_a_usable_version_is_not_serving_after_a_restart(
         for model in ("flowers", "trees"):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=f"model/{model}"))
             assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_version_that_can_not_be_read_for_want_of_files_is_not_rejected(
+    tmp_path: Path, make_package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with published(tmp_path, [make_package("one"), make_package("two")]) as (_, client):
+        with monkeypatch.context() as full:
+            full.setattr(files, "sha256_file", refuse)
+            refusal = await refused(client.predict(RED, model="flowers/versions/2"))
+        answer = await client.predict(RED, model="flowers/versions/2")
+
+    assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "VERSION_UNREADABLE")
+    assert answer.model_version == "models/flowers/versions/2"
+    with monkeypatch.context() as full:
+        full.setattr(files, "sha256_file", refuse)
+        async with running(make_config(tmp_path)) as (_, client):
+            full.undo()
+            assert (await client.predict(RED)).model_version == "models/flowers/versions/1"

@@ -12,8 +12,9 @@ from published_models import publish, published
 from running_service import Refusal, classifying, drain, make_config, refused, running
 from tiny_package import RED, encoded
 
-from cultivar.v1 import dataset_pb2, training_pb2
+from cultivar.v1 import dataset_pb2, model_pb2, training_pb2
 from cultivar_service.catalog.database import Catalog
+from cultivar_service.transport import health
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -23,10 +24,10 @@ async def test_health_is_told_of_the_whole_each_service_and_each_model(
     tmp_path: Path, make_package: Callable[..., Path]
 ) -> None:
     async with running(make_config(tmp_path)) as (service, client):
-        health = health_pb2_grpc.HealthStub(client.channel)
+        stub = health_pb2_grpc.HealthStub(client.channel)
 
         async def status(name: str) -> int:
-            return (await health.Check(health_pb2.HealthCheckRequest(service=name))).status
+            return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
 
         assert await status("") == SERVING
         assert await status("cultivar.v1.PredictionService") == SERVING
@@ -47,6 +48,44 @@ async def test_reflection_names_every_service(tmp_path: Path) -> None:
             f"cultivar.v1.{one}Service" for one in ("Dataset", "Training", "Model", "Artifact", "Prediction")
         } < names
         assert {"grpc.health.v1.Health", "inference.GRPCInferenceService"} < names
+
+
+async def test_watchers_of_health_who_do_not_read_hold_up_nothing(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    async with published(tmp_path, [make_package("one"), make_package("two")]) as (service, client):
+        narrow = [("grpc.http2.lookahead_bytes", 5), ("grpc.http2.bdp_probe", 0)]
+        async with grpc.aio.insecure_channel(str(service.grpc_address), options=narrow) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in ("", "model/flowers")]
+            for watch in watches:
+                assert (await watch.read()).status == SERVING
+
+            async with asyncio.timeout(20):
+                for version in (2, 1, 2, 1):
+                    await service._grpc.set_model_health("flowers", False)
+                    await asyncio.sleep(0.05)  # written, as far as it goes
+                    request = model_pb2.PromoteModelVersionRequest(name=f"flowers/versions/{version}")
+                    await client.models.PromoteModelVersion(request)
+                    await asyncio.sleep(0.05)
+                await service.drain()
+
+
+async def test_strangers_who_watch_health_leave_room_for_requests(
+    tmp_path: Path, make_package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MAX_WATCHERS", 2)
+    async with published(tmp_path, [make_package("one")]) as (_, client):
+        stub = health_pb2_grpc.HealthStub(client.channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for watch in watches:
+            await watch.read()
+        too_many = stub.Watch(health_pb2.HealthCheckRequest())
+
+        assert await too_many.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        watches[0].cancel()
+        await asyncio.sleep(0.1)
+        assert (await stub.Watch(health_pb2.HealthCheckRequest()).read()).status == SERVING
 
 
 async def test_health_and_reflection_refuse_what_is_no_request_and_log_nothing(
