@@ -21,6 +21,7 @@ from cultivar_contract.preprocessing import Preprocessing
 from cultivar_service.caller import Caller
 from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
 from cultivar_service.serving import engine
+from cultivar_service.serving import predictor as predictor_module
 from cultivar_service.serving.engine import LoadedVersion, Outputs
 from cultivar_service.serving.lanes import Pixels
 from cultivar_service.serving.predictor import Predictor
@@ -305,16 +306,18 @@ async def test_requests_that_come_one_at_a_time_are_answered_without_a_thread(
     threads: list[str] = []
     load = preprocessing.load
 
-    def noted(encoded: bytes, how: Preprocessing) -> Pixels:
+    def noted(encoded: bytes, how: Preprocessing, **rest: bool) -> Pixels:
         threads.append(threading.current_thread().name)
-        return load(encoded, how)
+        return load(encoded, how, **rest)
 
     monkeypatch.setattr(preprocessing, "load", noted)
+    monkeypatch.setattr(predictor_module, "_QUICK_S", 1.0)  # also on a busy host
+    monkeypatch.setattr(predictor_module, "_AT_ONCE_S", 0.05)
     quick, slow = encoded((220, 10, 20), format="JPEG"), RED  # of a PNG nobody knows how long it takes
     async with predicting(registry, num_cores=2) as predictor:
         for image in (quick, quick, quick, slow):
             assert best((await predictor.classify(version, [image], caller()))[0]) == CLASSES[0]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
         await asyncio.gather(*(predictor.classify(version, [quick], caller()) for _ in range(3)))
 
     here = [name == "MainThread" for name in threads]
