@@ -23,10 +23,10 @@ _BACK_OFF = 8.0
 _LONGEST_HOLD_S = 0.5
 _QUICK_S = 0.01
 """Seconds of work on one image that the event loop may be held up."""
-_AT_ONCE_S = 0.0004
-"""A request that comes this soon after an answer has waited for it: it is another client's."""
-_CROWDED_S = 0.05
-"""Seconds after which requests may come one at a time again."""
+_MOST_HERE = 20
+"""Requests that the event loop answers in a row."""
+_CROWDED_S = 1.0
+"""Seconds after two requests met, in which none is taken to be alone."""
 
 
 class Predictor:
@@ -40,7 +40,7 @@ class Predictor:
         self._patient: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._num_patient = 0
-        self._answered_here = 0.0
+        self._left_here = 0
         self._crowded_until = 0.0
         self._num_workers = num_cores or cores()
         self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended, self._nothing_left)
@@ -146,14 +146,21 @@ class Predictor:
     def _is_alone(self, work: Work) -> bool:
         """Tell whether a request is so small and so alone that the event loop itself answers it soonest.
 
-        That saves the way to a thread and back, and holds up nobody. Requests come one at a time where each finds
-        nothing here, and comes some time after the last one's end.
+        That saves the way to a thread and back. While the loop computes, others can't show that they are here: so after
+        some requests one goes to a thread again, and who comes meanwhile ends this for a while.
         """
-        if not self._pipeline.holds_only(work) or work.started - self._answered_here < _AT_ONCE_S:
-            self._crowded_until = work.started + _CROWDED_S
-        if work.started < self._crowded_until or len(work.images) > 1:
+        if not self._pipeline.holds_only(work):
+            self._crowded_until, self._left_here = work.started + _CROWDED_S, 0
+        pace = self._pipeline.lane(work.loaded).pace
+        if work.started < self._crowded_until or len(work.images) > 1 or not 0 < pace.image_s < _QUICK_S:
             return False
-        return 0 < self._pipeline.lane(work.loaded).pace.image_s < _QUICK_S and is_quick(work.images[0])
+        if not is_quick(work.images[0]):
+            return False
+        if self._left_here == 0:
+            self._left_here = _MOST_HERE
+            return False
+        self._left_here -= 1
+        return True
 
     def _answer_here(self, work: Work) -> None:
         while not work.future.done():
@@ -162,7 +169,6 @@ class Predictor:
             if step is None:
                 return  # a thread has it
             step()
-        self._answered_here = time.monotonic()
 
     def _check_deadline(self, lane: Lane, work: Work, num_images: int) -> None:
         if work.deadline is None:

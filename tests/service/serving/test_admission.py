@@ -312,17 +312,23 @@ async def test_requests_that_come_one_at_a_time_are_answered_without_a_thread(
 
     monkeypatch.setattr(preprocessing, "load", noted)
     monkeypatch.setattr(predictor_module, "_QUICK_S", 1.0)  # also on a busy host
-    monkeypatch.setattr(predictor_module, "_AT_ONCE_S", 0.05)
-    quick, slow = encoded((220, 10, 20), format="JPEG"), RED  # of a PNG nobody knows how long it takes
+    monkeypatch.setattr(predictor_module, "_MOST_HERE", 2)
+    quick = encoded((220, 10, 20), format="JPEG")
     async with predicting(registry, num_cores=2) as predictor:
-        for image in (quick, quick, quick, slow):
-            assert best((await predictor.classify(version, [image], caller()))[0]) == CLASSES[0]
-            await asyncio.sleep(0.15)
-        await asyncio.gather(*(predictor.classify(version, [quick], caller()) for _ in range(3)))
+        for _ in range(6):
+            assert best((await predictor.classify(version, [quick], caller()))[0]) == CLASSES[0]
+        await predictor.classify(version, [RED], caller())  # of a PNG nobody knows how long it takes
+        alone, threads = threads, []
+        busy = asyncio.create_task(predictor.classify(version, [HUGE], caller()))
+        await asyncio.sleep(0)
+        for _ in range(4):
+            await predictor.classify(version, [quick], caller())
+        await busy
+        await predictor.classify(version, [quick], caller())
 
-    here = [name == "MainThread" for name in threads]
-    assert here[:4] == [False, True, True, False]  # before the first, nobody knows how long the network takes
-    assert here[5:] == [False, False]
+    # Before the first, nobody knows how long the network takes; the second and the fifth give others a chance to show.
+    assert [name == "MainThread" for name in alone] == [False, False, True, True, False, True, False]
+    assert "MainThread" not in threads
 
 
 async def test_closing_answers_what_was_admitted_and_refuses_the_rest(
