@@ -140,6 +140,8 @@ class Config:
     """Imports that may wait or run; more are refused."""
     cancel_grace_s: float = 8.0
     """Seconds between SIGTERM and SIGKILL for a trainer."""
+    drain_settle_s: float = 0.25
+    """Seconds at shutdown in which requests that were on their way are still answered."""
     drain_grace_s: float = 20.0
     """Seconds that requests in flight get to finish at shutdown."""
     describe_deadline_s: float = 60.0

@@ -161,7 +161,7 @@ class Service:
 
     async def drain(self) -> None:
         """Refuse new requests, end watches, let predictions finish."""
-        await self._grpc.drain(self._config.drain_grace_s)
+        await self._grpc.drain(self._config.drain_grace_s, settle_s=self._config.drain_settle_s)
 
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""

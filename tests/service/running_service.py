@@ -45,6 +45,7 @@ def make_config(folder: Path, *, behaviour: str = "succeed", package: Path | str
         "metrics_address": Address("127.0.0.1", 0),
         "trainer_command": (sys.executable, str(SCRIPT), behaviour, str(package)),
         "cancel_grace_s": 1.0,
+        "drain_settle_s": 0.0,
         "drain_grace_s": 5.0,
         "min_free_bytes": 0,
         "inference_threads": 1,

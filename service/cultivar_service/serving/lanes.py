@@ -30,7 +30,6 @@ class Work:
         "error",
         "future",
         "images",
-        "is_alone",
         "is_over",
         "loaded",
         "missing",
@@ -59,8 +58,6 @@ class Work:
         """Answers that are not there yet."""
         self.error: Exception | None = None
         """Why there will be no answers."""
-        self.is_alone = False
-        """Whether the event loop itself answers it."""
         self.is_over = False
         """Whether nobody waits for its answers any more."""
 

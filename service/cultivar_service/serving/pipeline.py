@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 MAX_IMAGE_BYTES = 24 << 20
 """Encoded images of more are not looked into."""
-_QUICK_BYTES = 256 << 10
-"""JPEGs of fewer bytes are decoded in some milliseconds."""
 
 
 class Pipeline:
@@ -62,16 +60,6 @@ class Pipeline:
             pace = self._paces.setdefault(loaded, Pace())
             lane = self.lanes[loaded] = Lane(loaded, pace, self._metrics.of(loaded.model))
         return lane
-
-    def holds_only(self, work: Work) -> bool:
-        """Tell whether a request that waits is all that is here."""
-        lane = self.lanes.get(work.loaded)
-        return (
-            len(self.lanes) == 1
-            and lane is not None
-            and lane.waiting == len(work.images)
-            and not (lane.large or lane.decoded or lane.active)
-        )
 
     def forget_if_empty(self, lane: Lane) -> None:
         """Forget a lane without images."""
@@ -219,11 +207,6 @@ def _tell(works: Sequence[Work]) -> None:
     for work in works:
         if not work.future.done():
             work.future.set_result(None)
-
-
-def is_quick(image: bytes | Pixels) -> bool:
-    """Tell whether an image is surely decoded in some milliseconds: few bytes of other formats may hold many pixels."""
-    return isinstance(image, np.ndarray) or (len(image) < _QUICK_BYTES and image[:2] == b"\xff\xd8")
 
 
 def _decode(image: bytes | Pixels, loaded: LoadedVersion, *, wait: bool) -> Pixels | Exception:

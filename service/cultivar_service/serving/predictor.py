@@ -11,7 +11,7 @@ from cultivar_service.config import cores
 from cultivar_service.errors import DeadlineExceeded, Draining, QueueFull
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.lanes import Answer, Lane, Pace, Pixels, Work
-from cultivar_service.serving.pipeline import Pipeline, is_quick
+from cultivar_service.serving.pipeline import Pipeline
 from cultivar_service.serving.workers import Workers
 from cultivar_service.telemetry.metrics import PredictionMetrics
 
@@ -21,12 +21,6 @@ _RETRY_S = (0.05, 5.0)
 _BACK_OFF = 8.0
 """How much longer refused clients are told to wait, for each refusal that an answered image comes with."""
 _LONGEST_HOLD_S = 0.5
-_QUICK_S = 0.01
-"""Seconds of work on one image that the event loop may be held up."""
-_MOST_HERE = 20
-"""Requests that the event loop answers in a row."""
-_CROWDED_S = 1.0
-"""Seconds after two requests met, in which none is taken to be alone."""
 
 
 class Predictor:
@@ -40,8 +34,6 @@ class Predictor:
         self._patient: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._num_patient = 0
-        self._left_here = 0
-        self._crowded_until = 0.0
         self._num_workers = num_cores or cores()
         self._pipeline = Pipeline(metrics, self._num_workers, self._step_ended, self._nothing_left)
         self._lock = self._pipeline.lock
@@ -88,8 +80,6 @@ class Predictor:
                 finally:
                     self._loop.call_soon(self._forget_patient)  # after it has tried again
                 continue
-            if work.is_alone:
-                self._answer_here(work)
             try:
                 await work.future
             except asyncio.CancelledError:
@@ -125,9 +115,7 @@ class Predictor:
                 lane.add(work)
             finally:
                 self._pipeline.forget_if_empty(lane)
-            work.is_alone = self._is_alone(work)
-            if not work.is_alone:
-                self._workers.wake(len(work.images))
+            self._workers.wake(len(work.images))
         return None
 
     def _places(self, *, patient: bool) -> int:
@@ -142,33 +130,6 @@ class Predictor:
         with self._lock:
             lane = self._pipeline.lanes.get(loaded)
             return min(_CHUNK, max(1, self._most_waiting - (lane.queued if lane else 0)))
-
-    def _is_alone(self, work: Work) -> bool:
-        """Tell whether a request is so small and so alone that the event loop itself answers it soonest.
-
-        That saves the way to a thread and back. While the loop computes, others can't show that they are here: so after
-        some requests one goes to a thread again, and who comes meanwhile ends this for a while.
-        """
-        if not self._pipeline.holds_only(work):
-            self._crowded_until, self._left_here = work.started + _CROWDED_S, 0
-        pace = self._pipeline.lane(work.loaded).pace
-        if work.started < self._crowded_until or len(work.images) > 1 or not 0 < pace.image_s < _QUICK_S:
-            return False
-        if not is_quick(work.images[0]):
-            return False
-        if self._left_here == 0:
-            self._left_here = _MOST_HERE
-            return False
-        self._left_here -= 1
-        return True
-
-    def _answer_here(self, work: Work) -> None:
-        while not work.future.done():
-            with self._lock:
-                step = self._pipeline.next_step()
-            if step is None:
-                return  # a thread has it
-            step()
 
     def _check_deadline(self, lane: Lane, work: Work, num_images: int) -> None:
         if work.deadline is None:

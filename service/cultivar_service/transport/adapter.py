@@ -65,16 +65,25 @@ class Adapter:
         self._authentication = authentication
         self._draining = asyncio.Event()
         self._in_flight = 0
+        self._num_calls = 0
         self._held = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def drain(self, grace_s: float) -> None:
-        """Refuse new requests, end streams, and wait for the others that are under way."""
+    async def drain(self, grace_s: float, *, settle_s: float) -> None:
+        """Refuse new requests, end streams, and wait for the others that are under way.
+
+        Requests that gRPC holds already, and shows only one after the other, are refused too rather than cut off: it
+        ends once none came for `settle_s`.
+        """
         self._draining.set()
         try:
             async with asyncio.timeout(grace_s):
-                await self._idle.wait()
+                seen = -1
+                while seen != self._num_calls:
+                    await self._idle.wait()
+                    seen = self._num_calls
+                    await asyncio.sleep(settle_s)
         except TimeoutError:
             logger.warning("%d requests were still under way after %g s", self._in_flight, grace_s)
 
@@ -228,6 +237,7 @@ class Adapter:
         call, started = _Call(), time.perf_counter()
         call.changes = changes_something(service, method)
         self._in_flight += 1
+        self._num_calls += 1
         self._idle.clear()
         try:
             yield call

@@ -1,5 +1,6 @@
 """The gRPC server: our services, health and reflection on one address."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import grpc
@@ -83,11 +84,12 @@ class GrpcServer:
         """Say whether a model answers; None: there is no such model any more."""
         await self._health.set(f"model/{model}", _MODEL_HEALTH[can_answer])
 
-    async def drain(self, grace_s: float) -> None:
-        """Refuse new work, let requests under way finish, close."""
+    async def drain(self, grace_s: float, *, settle_s: float) -> None:
+        """Let requests under way finish, those too that arrive within `settle_s`; refuse new ones; close."""
         self.is_serving = False
         await self._health.enter_graceful_shutdown()
-        await self._adapter.drain(grace_s)
+        await asyncio.sleep(settle_s)
+        await self._adapter.drain(grace_s, settle_s=settle_s)
         await self._server.stop(0.5)
 
     async def _set_health(self, status: int) -> None:
