@@ -40,7 +40,7 @@ def largest(values: NDArray[np.float32], count: int) -> list[int]:
     """Return the positions of the largest values, largest first."""
     # Sorting all of a thousand classes would take as long as the rest of an answer.
     least = np.partition(values, -count)[-count]
-    candidates = np.flatnonzero(values >= least)
+    candidates = np.flatnonzero(~(values < least))  # so that NaN, which a partition puts last, leaves all
     # Stable: of equal probabilities the first class wins, as in the trainer's evaluation.
     ranking: list[int] = candidates[np.argsort(-values[candidates], kind="stable")][:count].tolist()
     return ranking

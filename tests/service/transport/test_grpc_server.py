@@ -160,6 +160,20 @@ async def test_draining_finishes_predictions_ends_watches_and_refuses_new_work(
         assert len(answer.results) == 32
 
 
+async def test_requests_on_their_way_when_the_service_ends_are_answered(
+    tmp_path: Path, make_package: Callable[..., Path]
+) -> None:
+    image = encoded((1, 2, 3), size=400)
+    async with published(tmp_path, [make_package("one")], drain_settle_s=0.2) as (service, client):
+        await client.predict(image)  # the channel is there
+        sent = [asyncio.create_task(client.predict(image)) for _ in range(32)]
+        await asyncio.sleep(0)  # none has reached a handler
+
+        await service.drain()
+
+        assert [len(answer.results) for answer in await asyncio.gather(*sent)] == [1] * 32
+
+
 async def test_a_watch_that_a_client_leaves_changes_nothing(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="stubborn", package=package)) as (service, client):
         await client.import_flowers()
