@@ -168,6 +168,23 @@ async def test_nobody_gives_way_for_nothing(version: LoadedVersion, registry: Co
         assert count(registry, "refusals", reason="QUEUE_FULL") == 1
 
 
+async def test_the_more_are_refused_the_longer_they_are_told_to_wait_and_the_refusals_are_held_back(
+    version: LoadedVersion, registry: CollectorRegistry
+) -> None:
+    async with predicting(registry) as predictor:
+        waiting = await full(predictor, version)
+
+        asking = (predictor.classify(version, [RED], caller()) for _ in range(100))
+        refusals = [one for one in await asyncio.gather(*asking, return_exceptions=True) if isinstance(one, QueueFull)]
+
+        assert len(refusals) == 100
+        waits = [one.retry_after_s or 0 for one in refusals]
+        assert sum(waits[-10:]) > 3 * sum(waits[:10])
+        assert refusals[0].hold_s == 0
+        assert 0 < refusals[-1].hold_s <= 0.5
+        await asyncio.gather(*waiting)
+
+
 @pytest.mark.parametrize("num_cores", [1, 2])
 async def test_models_take_turns(
     version: LoadedVersion, package: Path, registry: CollectorRegistry, num_cores: int
