@@ -1,6 +1,6 @@
 """What the service asks a trainer process to do: one request type per task."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
@@ -24,6 +24,12 @@ class ImportRequest:
     """Seed of drawn splits."""
     downloads: str
     """Folder that keeps downloaded archives."""
+    root: str = ""
+    """Absolute path of the data sets root, which the source's other paths are relative to; empty for an archive."""
+    archive: str = ""
+    """Absolute path of an uploaded archive; empty for another source."""
+    source: dict[str, Any] = field(default_factory=dict)
+    """The DatasetSource message as proto JSON: label lists, folds and all else that the fields above do not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +53,10 @@ class TrainRequest:
 
     source: str = ""
     """Absolute path of the model package that the weights come from; empty where they come from none."""
+    export_only: bool = False
+    """Whether the run's best checkpoint becomes a package, without further training."""
+    plans: list[dict[str, Any]] = field(default_factory=list)
+    """The manifest's plans, where the job repeats them to reproduce a version; empty: the plan is looked up."""
 
     def spec(self) -> training_spec_pb2.TrainingSpec:
         """Return the recipe as a message."""

@@ -27,37 +27,75 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/v1/dataset.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17\x63ultivar/v1/event.proto\"\x90\x01\n\rDatasetSource\x12\x11\n\x07\x62uiltin\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x66older\x18\x02 \x01(\tH\x00\x12\x18\n\x0b\x63lass_names\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsplit_seed\x18\x04 \x01(\x03H\x02\x88\x01\x01\x42\x08\n\x06sourceB\x0e\n\x0c_class_namesB\r\n\x0b_split_seed\"0\n\x0c\x44\x61tasetClass\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"l\n\x0c\x44\x61tasetSplit\x12!\n\x05split\x18\x01 \x01(\x0e\x32\x12.cultivar.v1.Split\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x63lass_counts\x18\x03 \x03(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\",\n\x0cRejectedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x8a\x04\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cultivar.v1.DatasetState\x12*\n\x06source\x18\x03 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12*\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12)\n\x06splits\x18\x08 \x03(\x0b\x32\x19.cultivar.v1.DatasetSplit\x12\x16\n\x0esplit_protocol\x18\t \x01(\t\x12\x13\n\x0bimage_bytes\x18\n \x01(\x03\x12\x31\n\x0erejected_files\x18\x0b \x03(\x0b\x32\x19.cultivar.v1.RejectedFile\x12\x16\n\x0erejected_count\x18\x0c \x01(\x03\x12\'\n\x08progress\x18\r \x01(\x0b\x32\x15.cultivar.v1.Progress\x12#\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\x0f\n\x07\x63reator\x18\x0f \x01(\t\"j\n\x14\x43reateDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12*\n\x06source\x18\x02 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.cultivar.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*N\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03*}\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41TASET_STATE_IMPORTING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03\x32\xbf\x02\n\x0e\x44\x61tasetService\x12H\n\rCreateDataset\x12!.cultivar.v1.CreateDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.cultivar.v1.GetDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12S\n\x0cListDatasets\x12 .cultivar.v1.ListDatasetsRequest\x1a!.cultivar.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.cultivar.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/v1/dataset.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17\x63ultivar/v1/event.proto\"\xf0\x03\n\rDatasetSource\x12\x11\n\x07\x62uiltin\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x66older\x18\x02 \x01(\tH\x00\x12\x10\n\x06upload\x18\x05 \x01(\tH\x00\x12\x18\n\x0b\x63lass_names\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsplit_seed\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12+\n\x0blabel_lists\x18\x06 \x03(\x0b\x32\x16.cultivar.v1.LabelList\x12\x38\n\x10replace_prefixes\x18\x07 \x03(\x0b\x32\x1e.cultivar.v1.PrefixReplacement\x12\x1e\n\x11split_shared_list\x18\x08 \x01(\x08H\x03\x88\x01\x01\x12\x1e\n\x11held_out_fraction\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x12\n\x05\x66olds\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x11\n\x04\x66old\x18\x0b \x01(\x05H\x06\x88\x01\x01\x12\x30\n\ndrop_leaks\x18\x0c \x01(\x0e\x32\x17.cultivar.v1.LeakPolicyH\x07\x88\x01\x01\x42\x08\n\x06sourceB\x0e\n\x0c_class_namesB\r\n\x0b_split_seedB\x14\n\x12_split_shared_listB\x14\n\x12_held_out_fractionB\x08\n\x06_foldsB\x07\n\x05_foldB\r\n\x0b_drop_leaks\"<\n\tLabelList\x12\x0c\n\x04path\x18\x01 \x01(\t\x12!\n\x05split\x18\x02 \x01(\x0e\x32\x12.cultivar.v1.Split\";\n\x11PrefixReplacement\x12\x12\n\nold_prefix\x18\x01 \x01(\t\x12\x12\n\nnew_prefix\x18\x02 \x01(\t\"0\n\x0c\x44\x61tasetClass\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"l\n\x0c\x44\x61tasetSplit\x12!\n\x05split\x18\x01 \x01(\x0e\x32\x12.cultivar.v1.Split\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x63lass_counts\x18\x03 \x03(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\",\n\x0cRejectedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xb6\x04\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cultivar.v1.DatasetState\x12*\n\x06source\x18\x03 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12*\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12)\n\x06splits\x18\x08 \x03(\x0b\x32\x19.cultivar.v1.DatasetSplit\x12\x16\n\x0esplit_protocol\x18\t \x01(\t\x12\x13\n\x0bimage_bytes\x18\n \x01(\x03\x12\x31\n\x0erejected_files\x18\x0b \x03(\x0b\x32\x19.cultivar.v1.RejectedFile\x12\x16\n\x0erejected_count\x18\x0c \x01(\x03\x12\'\n\x08progress\x18\r \x01(\x0b\x32\x15.cultivar.v1.Progress\x12#\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\x0f\n\x07\x63reator\x18\x0f \x01(\t\x12*\n\x06report\x18\x10 \x01(\x0b\x32\x1a.cultivar.v1.DatasetReport\"\xcf\x02\n\rDatasetReport\x12(\n\x06splits\x18\x01 \x03(\x0b\x32\x18.cultivar.v1.SplitReport\x12\x11\n\timbalance\x18\x02 \x01(\x01\x12\x30\n\nduplicates\x18\x03 \x01(\x0b\x32\x1c.cultivar.v1.DuplicateReport\x12\x16\n\x0esplit_protocol\x18\x04 \x01(\t\x12\x17\n\x0fprotocol_digest\x18\x05 \x01(\t\x12*\n\x07\x63lasses\x18\x06 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12\x31\n\x0erejected_files\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.RejectedFile\x12\x16\n\x0erejected_count\x18\x08 \x01(\x03\x12\x10\n\x08warnings\x18\t \x03(\t\x12\x15\n\rdropped_count\x18\n \x01(\x03\"\xb7\x02\n\x0bSplitReport\x12!\n\x05split\x18\x01 \x01(\x0e\x32\x12.cultivar.v1.Split\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x63lass_counts\x18\x03 \x03(\x03\x12\x0c\n\x04mean\x18\x04 \x03(\x01\x12\x0b\n\x03std\x18\x05 \x03(\x01\x12%\n\x05width\x18\x06 \x01(\x0b\x32\x16.cultivar.v1.SizeRange\x12&\n\x06height\x18\x07 \x01(\x0b\x32\x16.cultivar.v1.SizeRange\x12=\n\x0bshort_sides\x18\x08 \x03(\x0b\x32(.cultivar.v1.SplitReport.ShortSidesEntry\x1a\x31\n\x0fShortSidesEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"5\n\tSizeRange\x12\x0b\n\x03min\x18\x01 \x01(\x05\x12\x0e\n\x06median\x18\x02 \x01(\x05\x12\x0b\n\x03max\x18\x03 \x01(\x05\"\xad\x01\n\x0f\x44uplicateReport\x12\x14\n\x0c\x65xact_within\x18\x01 \x01(\x03\x12\x14\n\x0c\x65xact_across\x18\x02 \x01(\x03\x12\x13\n\x0bnear_within\x18\x03 \x01(\x03\x12\x13\n\x0bnear_across\x18\x04 \x01(\x03\x12\x17\n\x0flabel_conflicts\x18\x05 \x01(\x03\x12+\n\x06groups\x18\x06 \x03(\x0b\x32\x1b.cultivar.v1.DuplicateGroup\"/\n\x0e\x44uplicateGroup\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x0e\n\x06images\x18\x02 \x03(\t\"j\n\x14\x43reateDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12*\n\x06source\x18\x02 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.cultivar.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"A\n\x13\x43heckDatasetRequest\x12*\n\x06source\x18\x01 \x01(\x0b\x32\x1a.cultivar.v1.DatasetSource\"w\n\x12\x44\x61tasetCheckUpdate\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.cultivar.v1.ProgressH\x00\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1a.cultivar.v1.DatasetReportH\x00\x42\x08\n\x06update\"\xee\x01\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.cultivar.v1.UploadState\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x05 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63reator\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x13\x43reateUploadRequest\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"C\n\x13UploadChunksRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x13\x46inishUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x13\x44\x65leteUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*N\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03*}\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41TASET_STATE_IMPORTING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03*l\n\nLeakPolicy\x12\x1b\n\x17LEAK_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10LEAK_POLICY_NONE\x10\x01\x12\x15\n\x11LEAK_POLICY_EXACT\x10\x02\x12\x14\n\x10LEAK_POLICY_NEAR\x10\x03*b\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16UPLOAD_STATE_RECEIVING\x10\x01\x12\x19\n\x15UPLOAD_STATE_FINISHED\x10\x02\x32\xf6\x05\n\x0e\x44\x61tasetService\x12H\n\rCreateDataset\x12!.cultivar.v1.CreateDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.cultivar.v1.GetDatasetRequest\x1a\x14.cultivar.v1.Dataset\x12S\n\x0cListDatasets\x12 .cultivar.v1.ListDatasetsRequest\x1a!.cultivar.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.cultivar.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Empty\x12S\n\x0c\x43heckDataset\x12 .cultivar.v1.CheckDatasetRequest\x1a\x1f.cultivar.v1.DatasetCheckUpdate0\x01\x12\x45\n\x0c\x43reateUpload\x12 .cultivar.v1.CreateUploadRequest\x1a\x13.cultivar.v1.Upload\x12G\n\x0cUploadChunks\x12 .cultivar.v1.UploadChunksRequest\x1a\x13.cultivar.v1.Upload(\x01\x12?\n\tGetUpload\x12\x1d.cultivar.v1.GetUploadRequest\x1a\x13.cultivar.v1.Upload\x12\x45\n\x0c\x46inishUpload\x12 .cultivar.v1.FinishUploadRequest\x1a\x13.cultivar.v1.Upload\x12H\n\x0c\x44\x65leteUpload\x12 .cultivar.v1.DeleteUploadRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.v1.dataset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPLIT']._serialized_start=1339
-  _globals['_SPLIT']._serialized_end=1417
-  _globals['_DATASETSTATE']._serialized_start=1419
-  _globals['_DATASETSTATE']._serialized_end=1544
+  _globals['_SPLITREPORT_SHORTSIDESENTRY']._loaded_options = None
+  _globals['_SPLITREPORT_SHORTSIDESENTRY']._serialized_options = b'8\001'
+  _globals['_SPLIT']._serialized_start=3475
+  _globals['_SPLIT']._serialized_end=3553
+  _globals['_DATASETSTATE']._serialized_start=3555
+  _globals['_DATASETSTATE']._serialized_end=3680
+  _globals['_LEAKPOLICY']._serialized_start=3682
+  _globals['_LEAKPOLICY']._serialized_end=3790
+  _globals['_UPLOADSTATE']._serialized_start=3792
+  _globals['_UPLOADSTATE']._serialized_end=3890
   _globals['_DATASETSOURCE']._serialized_start=130
-  _globals['_DATASETSOURCE']._serialized_end=274
-  _globals['_DATASETCLASS']._serialized_start=276
-  _globals['_DATASETCLASS']._serialized_end=324
-  _globals['_DATASETSPLIT']._serialized_start=326
-  _globals['_DATASETSPLIT']._serialized_end=434
-  _globals['_REJECTEDFILE']._serialized_start=436
-  _globals['_REJECTEDFILE']._serialized_end=480
-  _globals['_DATASET']._serialized_start=483
-  _globals['_DATASET']._serialized_end=1005
-  _globals['_CREATEDATASETREQUEST']._serialized_start=1007
-  _globals['_CREATEDATASETREQUEST']._serialized_end=1113
-  _globals['_GETDATASETREQUEST']._serialized_start=1115
-  _globals['_GETDATASETREQUEST']._serialized_end=1148
-  _globals['_LISTDATASETSREQUEST']._serialized_start=1150
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1210
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1212
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1299
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1301
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1337
-  _globals['_DATASETSERVICE']._serialized_start=1547
-  _globals['_DATASETSERVICE']._serialized_end=1866
+  _globals['_DATASETSOURCE']._serialized_end=626
+  _globals['_LABELLIST']._serialized_start=628
+  _globals['_LABELLIST']._serialized_end=688
+  _globals['_PREFIXREPLACEMENT']._serialized_start=690
+  _globals['_PREFIXREPLACEMENT']._serialized_end=749
+  _globals['_DATASETCLASS']._serialized_start=751
+  _globals['_DATASETCLASS']._serialized_end=799
+  _globals['_DATASETSPLIT']._serialized_start=801
+  _globals['_DATASETSPLIT']._serialized_end=909
+  _globals['_REJECTEDFILE']._serialized_start=911
+  _globals['_REJECTEDFILE']._serialized_end=955
+  _globals['_DATASET']._serialized_start=958
+  _globals['_DATASET']._serialized_end=1524
+  _globals['_DATASETREPORT']._serialized_start=1527
+  _globals['_DATASETREPORT']._serialized_end=1862
+  _globals['_SPLITREPORT']._serialized_start=1865
+  _globals['_SPLITREPORT']._serialized_end=2176
+  _globals['_SPLITREPORT_SHORTSIDESENTRY']._serialized_start=2127
+  _globals['_SPLITREPORT_SHORTSIDESENTRY']._serialized_end=2176
+  _globals['_SIZERANGE']._serialized_start=2178
+  _globals['_SIZERANGE']._serialized_end=2231
+  _globals['_DUPLICATEREPORT']._serialized_start=2234
+  _globals['_DUPLICATEREPORT']._serialized_end=2407
+  _globals['_DUPLICATEGROUP']._serialized_start=2409
+  _globals['_DUPLICATEGROUP']._serialized_end=2456
+  _globals['_CREATEDATASETREQUEST']._serialized_start=2458
+  _globals['_CREATEDATASETREQUEST']._serialized_end=2564
+  _globals['_GETDATASETREQUEST']._serialized_start=2566
+  _globals['_GETDATASETREQUEST']._serialized_end=2599
+  _globals['_LISTDATASETSREQUEST']._serialized_start=2601
+  _globals['_LISTDATASETSREQUEST']._serialized_end=2661
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=2663
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=2750
+  _globals['_DELETEDATASETREQUEST']._serialized_start=2752
+  _globals['_DELETEDATASETREQUEST']._serialized_end=2788
+  _globals['_CHECKDATASETREQUEST']._serialized_start=2790
+  _globals['_CHECKDATASETREQUEST']._serialized_end=2855
+  _globals['_DATASETCHECKUPDATE']._serialized_start=2857
+  _globals['_DATASETCHECKUPDATE']._serialized_end=2976
+  _globals['_UPLOAD']._serialized_start=2979
+  _globals['_UPLOAD']._serialized_end=3217
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=3219
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=3296
+  _globals['_UPLOADCHUNKSREQUEST']._serialized_start=3298
+  _globals['_UPLOADCHUNKSREQUEST']._serialized_end=3365
+  _globals['_GETUPLOADREQUEST']._serialized_start=3367
+  _globals['_GETUPLOADREQUEST']._serialized_end=3399
+  _globals['_FINISHUPLOADREQUEST']._serialized_start=3401
+  _globals['_FINISHUPLOADREQUEST']._serialized_end=3436
+  _globals['_DELETEUPLOADREQUEST']._serialized_start=3438
+  _globals['_DELETEUPLOADREQUEST']._serialized_end=3473
+  _globals['_DATASETSERVICE']._serialized_start=3893
+  _globals['_DATASETSERVICE']._serialized_end=4651
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,36 @@ class DatasetServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_dataset__pb2.DeleteDatasetRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.CheckDataset = channel.unary_stream(
+                '/cultivar.v1.DatasetService/CheckDataset',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.CheckDatasetRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_dataset__pb2.DatasetCheckUpdate.FromString,
+                _registered_method=True)
+        self.CreateUpload = channel.unary_unary(
+                '/cultivar.v1.DatasetService/CreateUpload',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.CreateUploadRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+                _registered_method=True)
+        self.UploadChunks = channel.stream_unary(
+                '/cultivar.v1.DatasetService/UploadChunks',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.UploadChunksRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+                _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/cultivar.v1.DatasetService/GetUpload',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+                _registered_method=True)
+        self.FinishUpload = channel.unary_unary(
+                '/cultivar.v1.DatasetService/FinishUpload',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.FinishUploadRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+                _registered_method=True)
+        self.DeleteUpload = channel.unary_unary(
+                '/cultivar.v1.DatasetService/DeleteUpload',
+                request_serializer=cultivar_dot_v1_dot_dataset__pb2.DeleteUploadRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer(object):
@@ -91,6 +121,48 @@ class DatasetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckDataset(self, request, context):
+        """Looks through a source as an import would, and makes no version: tells how far it is, then the report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUpload(self, request, context):
+        """Announces an archive of images. It expires when nothing more of it arrives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadChunks(self, request_iterator, context):
+        """Takes an archive's bytes in order, from the offset that GetUpload tells. What has arrived stays when a call breaks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUpload(self, request, context):
+        """Answers how much of an archive has arrived.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishUpload(self, request, context):
+        """Compares a whole archive with its sha256. From then on it can be a data set's source.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUpload(self, request, context):
+        """Discards an archive.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatasetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +184,36 @@ def add_DatasetServiceServicer_to_server(servicer, server):
             'DeleteDataset': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDataset,
                     request_deserializer=cultivar_dot_v1_dot_dataset__pb2.DeleteDatasetRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'CheckDataset': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckDataset,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.CheckDatasetRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_dataset__pb2.DatasetCheckUpdate.SerializeToString,
+            ),
+            'CreateUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUpload,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.CreateUploadRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_dataset__pb2.Upload.SerializeToString,
+            ),
+            'UploadChunks': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadChunks,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.UploadChunksRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_dataset__pb2.Upload.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.GetUploadRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_dataset__pb2.Upload.SerializeToString,
+            ),
+            'FinishUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishUpload,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.FinishUploadRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_dataset__pb2.Upload.SerializeToString,
+            ),
+            'DeleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUpload,
+                    request_deserializer=cultivar_dot_v1_dot_dataset__pb2.DeleteUploadRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
@@ -223,6 +325,168 @@ class DatasetService(object):
             target,
             '/cultivar.v1.DatasetService/DeleteDataset',
             cultivar_dot_v1_dot_dataset__pb2.DeleteDatasetRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.DatasetService/CheckDataset',
+            cultivar_dot_v1_dot_dataset__pb2.CheckDatasetRequest.SerializeToString,
+            cultivar_dot_v1_dot_dataset__pb2.DatasetCheckUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.DatasetService/CreateUpload',
+            cultivar_dot_v1_dot_dataset__pb2.CreateUploadRequest.SerializeToString,
+            cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadChunks(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/cultivar.v1.DatasetService/UploadChunks',
+            cultivar_dot_v1_dot_dataset__pb2.UploadChunksRequest.SerializeToString,
+            cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.DatasetService/GetUpload',
+            cultivar_dot_v1_dot_dataset__pb2.GetUploadRequest.SerializeToString,
+            cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.DatasetService/FinishUpload',
+            cultivar_dot_v1_dot_dataset__pb2.FinishUploadRequest.SerializeToString,
+            cultivar_dot_v1_dot_dataset__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.DatasetService/DeleteUpload',
+            cultivar_dot_v1_dot_dataset__pb2.DeleteUploadRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,

@@ -220,8 +220,93 @@ class StateChanged(_message.Message):
     error: Failure
     def __init__(self, state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., error: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
+class AttemptFailed(_message.Message):
+    __slots__ = ("cause", "attempts_without_progress", "retry_seconds")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_WITHOUT_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    cause: Failure
+    attempts_without_progress: int
+    retry_seconds: float
+    def __init__(self, cause: _Optional[_Union[Failure, _Mapping]] = ..., attempts_without_progress: _Optional[int] = ..., retry_seconds: _Optional[float] = ...) -> None: ...
+
+class Placed(_message.Message):
+    __slots__ = ("device", "uuid", "predicted_bytes", "free_bytes", "reason")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    uuid: str
+    predicted_bytes: int
+    free_bytes: int
+    reason: str
+    def __init__(self, device: _Optional[str] = ..., uuid: _Optional[str] = ..., predicted_bytes: _Optional[int] = ..., free_bytes: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PlacementRefused(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class TrainingResumed(_message.Message):
+    __slots__ = ("phase", "candidate", "epoch", "step")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    phase: _state_pb2.TrainingPhase
+    candidate: int
+    epoch: int
+    step: int
+    def __init__(self, phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., candidate: _Optional[int] = ..., epoch: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+
+class CheckpointWritten(_message.Message):
+    __slots__ = ("epoch", "step", "size_bytes")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    step: int
+    size_bytes: int
+    def __init__(self, epoch: _Optional[int] = ..., step: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class MemoryMeasured(_message.Message):
+    __slots__ = ("gpu_bytes", "host_bytes")
+    GPU_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HOST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    gpu_bytes: int
+    host_bytes: int
+    def __init__(self, gpu_bytes: _Optional[int] = ..., host_bytes: _Optional[int] = ...) -> None: ...
+
+class Reproduction(_message.Message):
+    __slots__ = ("identical", "comparisons", "environment")
+    class Comparison(_message.Message):
+        __slots__ = ("what", "expected", "found", "same")
+        WHAT_FIELD_NUMBER: _ClassVar[int]
+        EXPECTED_FIELD_NUMBER: _ClassVar[int]
+        FOUND_FIELD_NUMBER: _ClassVar[int]
+        SAME_FIELD_NUMBER: _ClassVar[int]
+        what: str
+        expected: str
+        found: str
+        same: bool
+        def __init__(self, what: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., same: bool = ...) -> None: ...
+    IDENTICAL_FIELD_NUMBER: _ClassVar[int]
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    identical: bool
+    comparisons: _containers.RepeatedCompositeFieldContainer[Reproduction.Comparison]
+    environment: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, identical: bool = ..., comparisons: _Optional[_Iterable[_Union[Reproduction.Comparison, _Mapping]]] = ..., environment: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class JobEvent(_message.Message):
-    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning", "candidate_finished", "early_stopped", "plan_changed", "normalisation_measured")
+    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning", "candidate_finished", "early_stopped", "plan_changed", "normalisation_measured", "attempt_failed", "placed", "placement_refused", "training_resumed", "checkpoint_written", "memory_measured", "reproduced", "heartbeat")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +324,14 @@ class JobEvent(_message.Message):
     EARLY_STOPPED_FIELD_NUMBER: _ClassVar[int]
     PLAN_CHANGED_FIELD_NUMBER: _ClassVar[int]
     NORMALISATION_MEASURED_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FAILED_FIELD_NUMBER: _ClassVar[int]
+    PLACED_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_RESUMED_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MEASURED_FIELD_NUMBER: _ClassVar[int]
+    REPRODUCED_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     number: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -256,4 +349,12 @@ class JobEvent(_message.Message):
     early_stopped: EarlyStopped
     plan_changed: PlanChanged
     normalisation_measured: NormalisationMeasured
-    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ..., candidate_finished: _Optional[_Union[CandidateFinished, _Mapping]] = ..., early_stopped: _Optional[_Union[EarlyStopped, _Mapping]] = ..., plan_changed: _Optional[_Union[PlanChanged, _Mapping]] = ..., normalisation_measured: _Optional[_Union[NormalisationMeasured, _Mapping]] = ...) -> None: ...
+    attempt_failed: AttemptFailed
+    placed: Placed
+    placement_refused: PlacementRefused
+    training_resumed: TrainingResumed
+    checkpoint_written: CheckpointWritten
+    memory_measured: MemoryMeasured
+    reproduced: Reproduction
+    heartbeat: Heartbeat
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ..., candidate_finished: _Optional[_Union[CandidateFinished, _Mapping]] = ..., early_stopped: _Optional[_Union[EarlyStopped, _Mapping]] = ..., plan_changed: _Optional[_Union[PlanChanged, _Mapping]] = ..., normalisation_measured: _Optional[_Union[NormalisationMeasured, _Mapping]] = ..., attempt_failed: _Optional[_Union[AttemptFailed, _Mapping]] = ..., placed: _Optional[_Union[Placed, _Mapping]] = ..., placement_refused: _Optional[_Union[PlacementRefused, _Mapping]] = ..., training_resumed: _Optional[_Union[TrainingResumed, _Mapping]] = ..., checkpoint_written: _Optional[_Union[CheckpointWritten, _Mapping]] = ..., memory_measured: _Optional[_Union[MemoryMeasured, _Mapping]] = ..., reproduced: _Optional[_Union[Reproduction, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...

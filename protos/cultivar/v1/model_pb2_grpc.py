@@ -5,6 +5,7 @@ import warnings
 
 from cultivar.v1 import evaluation_pb2 as cultivar_dot_v1_dot_evaluation__pb2
 from cultivar.v1 import model_pb2 as cultivar_dot_v1_dot_model__pb2
+from cultivar.v1 import training_pb2 as cultivar_dot_v1_dot_training__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -92,6 +93,11 @@ class ModelServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
                 _registered_method=True)
+        self.ReproduceModelVersion = channel.unary_unary(
+                '/cultivar.v1.ModelService/ReproduceModelVersion',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -175,6 +181,14 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReproduceModelVersion(self, request, context):
+        """Queues a job that repeats a version's training on the same data under the same plan, and compares the results. It
+        makes no version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +246,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.EvaluateModelVersion,
                     request_deserializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.SerializeToString,
+            ),
+            'ReproduceModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReproduceModelVersion,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -532,6 +551,33 @@ class ModelService(object):
             '/cultivar.v1.ModelService/EvaluateModelVersion',
             cultivar_dot_v1_dot_evaluation__pb2.EvaluateModelVersionRequest.SerializeToString,
             cultivar_dot_v1_dot_evaluation__pb2.EvaluationUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReproduceModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.ModelService/ReproduceModelVersion',
+            cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
             options,
             channel_credentials,
             insecure,

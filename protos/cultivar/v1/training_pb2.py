@@ -31,7 +31,7 @@ from cultivar.v1 import state_pb2 as cultivar_dot_v1_dot_state__pb2
 from cultivar.v1 import training_spec_pb2 as cultivar_dot_v1_dot_training__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ultivar/v1/training.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1e\x63ultivar/v1/architecture.proto\x1a\x1c\x63ultivar/v1/evaluation.proto\x1a\x17\x63ultivar/v1/event.proto\x1a\x17\x63ultivar/v1/state.proto\x1a\x1f\x63ultivar/v1/training_spec.proto\"\xfc\x05\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.cultivar.v1.TrainingJobState\x12)\n\x05phase\x18\x03 \x01(\x0e\x32\x1a.cultivar.v1.TrainingPhase\x12\'\n\x04spec\x18\x04 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12)\n\x06recipe\x18\x05 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\n \x01(\x05\x12\x30\n\x0clatest_epoch\x18\x0b \x01(\x0b\x32\x1a.cultivar.v1.EpochFinished\x12.\n\nbest_epoch\x18\x0c \x01(\x0b\x32\x1a.cultivar.v1.EpochFinished\x12*\n\x07metrics\x18\r \x03(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x15\n\rmodel_version\x18\x0e \x01(\t\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\'\n\x08progress\x18\x10 \x01(\x0b\x32\x15.cultivar.v1.Progress\x12\x12\n\nlast_event\x18\x11 \x01(\x03\x12\x34\n\x0f\x65xport_verified\x18\x12 \x01(\x0b\x32\x1b.cultivar.v1.ExportVerified\x12\x32\n\ncandidates\x18\x13 \x03(\x0b\x32\x1e.cultivar.v1.CandidateFinished\x12\x0f\n\x07\x63reator\x18\x14 \x01(\t\"n\n\x18\x43reateTrainingJobRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"%\n\x15GetTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"o\n\x17ListTrainingJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x06states\x18\x03 \x03(\x0e\x32\x1d.cultivar.v1.TrainingJobState\"d\n\x18ListTrainingJobsResponse\x12/\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x18.cultivar.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x17WatchTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"I\n\x19StreamTrainingLogsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"=\n\x08LogChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bnext_offset\x18\x03 \x01(\x03\"(\n\x18\x43\x61ncelTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x44\x65leteTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1d\n\x1b\x44\x65scribeTrainingSpecRequest\"\x94\x01\n\x11TrainingSpecField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05range\x18\x04 \x01(\t\x12\x15\n\rdefault_value\x18\x05 \x01(\t\x12\x0c\n\x04help\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x11\n\tsupported\x18\x08 \x01(\x08\"N\n\x1c\x44\x65scribeTrainingSpecResponse\x12.\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x1e.cultivar.v1.TrainingSpecField\"\x87\x01\n\x1aPreviewAugmentationRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x13\n\x06images\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x63olumns\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\t\n\x07_imagesB\n\n\x08_columns\"0\n\x0cPreviewChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x32\xc0\t\n\x0fTrainingService\x12T\n\x11\x43reateTrainingJob\x12%.cultivar.v1.CreateTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12N\n\x0eGetTrainingJob\x12\".cultivar.v1.GetTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12_\n\x10ListTrainingJobs\x12$.cultivar.v1.ListTrainingJobsRequest\x1a%.cultivar.v1.ListTrainingJobsResponse\x12Q\n\x10WatchTrainingJob\x12$.cultivar.v1.WatchTrainingJobRequest\x1a\x15.cultivar.v1.JobEvent0\x01\x12U\n\x12StreamTrainingLogs\x12&.cultivar.v1.StreamTrainingLogsRequest\x1a\x15.cultivar.v1.LogChunk0\x01\x12T\n\x11\x43\x61ncelTrainingJob\x12%.cultivar.v1.CancelTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12R\n\x11\x44\x65leteTrainingJob\x12%.cultivar.v1.DeleteTrainingJobRequest\x1a\x16.google.protobuf.Empty\x12\x62\n\x11ListArchitectures\x12%.cultivar.v1.ListArchitecturesRequest\x1a&.cultivar.v1.ListArchitecturesResponse\x12\x66\n\x14\x44\x65scribeArchitecture\x12(.cultivar.v1.DescribeArchitectureRequest\x1a$.cultivar.v1.ArchitectureDescription\x12k\n\x14\x44\x65scribeTrainingSpec\x12(.cultivar.v1.DescribeTrainingSpecRequest\x1a).cultivar.v1.DescribeTrainingSpecResponse\x12Y\n\x0e\x43\x61lculateLayer\x12\".cultivar.v1.CalculateLayerRequest\x1a#.cultivar.v1.CalculateLayerResponse\x12\x61\n\x14\x45valuateArchitecture\x12(.cultivar.v1.EvaluateArchitectureRequest\x1a\x1d.cultivar.v1.EvaluationUpdate0\x01\x12[\n\x13PreviewAugmentation\x12\'.cultivar.v1.PreviewAugmentationRequest\x1a\x19.cultivar.v1.PreviewChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ultivar/v1/training.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1e\x63ultivar/v1/architecture.proto\x1a\x1c\x63ultivar/v1/evaluation.proto\x1a\x17\x63ultivar/v1/event.proto\x1a\x17\x63ultivar/v1/state.proto\x1a\x1f\x63ultivar/v1/training_spec.proto\"\xb0\t\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.cultivar.v1.TrainingJobState\x12)\n\x05phase\x18\x03 \x01(\x0e\x32\x1a.cultivar.v1.TrainingPhase\x12\'\n\x04spec\x18\x04 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12)\n\x06recipe\x18\x05 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\n \x01(\x05\x12\x30\n\x0clatest_epoch\x18\x0b \x01(\x0b\x32\x1a.cultivar.v1.EpochFinished\x12.\n\nbest_epoch\x18\x0c \x01(\x0b\x32\x1a.cultivar.v1.EpochFinished\x12*\n\x07metrics\x18\r \x03(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x15\n\rmodel_version\x18\x0e \x01(\t\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\'\n\x08progress\x18\x10 \x01(\x0b\x32\x15.cultivar.v1.Progress\x12\x12\n\nlast_event\x18\x11 \x01(\x03\x12\x34\n\x0f\x65xport_verified\x18\x12 \x01(\x0b\x32\x1b.cultivar.v1.ExportVerified\x12\x32\n\ncandidates\x18\x13 \x03(\x0b\x32\x1e.cultivar.v1.CandidateFinished\x12\x0f\n\x07\x63reator\x18\x14 \x01(\t\x12\x16\n\x0equeue_position\x18\x15 \x01(\x05\x12\x37\n\x13\x65xpected_start_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nretry_time\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x19\x61ttempts_without_progress\x18\x18 \x01(\x05\x12&\n\tplacement\x18\x19 \x01(\x0b\x32\x13.cultivar.v1.Placed\x12\x16\n\x0ewaiting_reason\x18\x1a \x01(\t\x12\x13\n\x0brun_seconds\x18\x1b \x01(\x01\x12\x13\n\x0b\x65xport_only\x18\x1c \x01(\x08\x12\x12\n\nreproduces\x18\x1d \x01(\t\x12/\n\x0creproduction\x18\x1e \x01(\x0b\x32\x19.cultivar.v1.Reproduction\x12\x32\n\ncheckpoint\x18\x1f \x01(\x0b\x32\x1e.cultivar.v1.CheckpointWritten\x12+\n\x06memory\x18  \x01(\x0b\x32\x1b.cultivar.v1.MemoryMeasured\"n\n\x18\x43reateTrainingJobRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"%\n\x15GetTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"}\n\x17ListTrainingJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x06states\x18\x03 \x03(\x0e\x32\x1d.cultivar.v1.TrainingJobState\x12\x0c\n\x04mine\x18\x04 \x01(\x08\"d\n\x18ListTrainingJobsResponse\x12/\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x18.cultivar.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x17WatchTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\x12\x1e\n\x11heartbeat_seconds\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x14\n\x12_heartbeat_seconds\"\xa1\x01\n\x19StreamTrainingLogsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x1e\n\x11heartbeat_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x61ttempt\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x14\n\x12_heartbeat_secondsB\n\n\x08_attempt\"N\n\x08LogChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bnext_offset\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\"(\n\x18\x43\x61ncelTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x17PauseTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18ResumeTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x45xportTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x0fListGpusRequest\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x03\"P\n\nGpuProcess\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x17\n\nused_bytes\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05owner\x18\x03 \x01(\tB\r\n\x0b_used_bytes\"\xc8\x01\n\x03Gpu\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x12\n\nused_bytes\x18\x05 \x01(\x03\x12\x16\n\x0ereserved_bytes\x18\x06 \x01(\x03\x12\x12\n\nfree_bytes\x18\x07 \x01(\x03\x12*\n\tprocesses\x18\x08 \x03(\x0b\x32\x17.cultivar.v1.GpuProcess\x12\x15\n\rmax_processes\x18\t \x01(\x05\"\x9b\x01\n\x10ListGpusResponse\x12\x1e\n\x04gpus\x18\x01 \x03(\x0b\x32\x10.cultivar.v1.Gpu\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\r\n\x05\x63ores\x18\x03 \x01(\x05\x12\x12\n\ncores_used\x18\x04 \x01(\x05\x12\x18\n\x10host_total_bytes\x18\x05 \x01(\x03\x12\x17\n\x0fhost_free_bytes\x18\x06 \x01(\x03\"(\n\x18\x44\x65leteTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1d\n\x1b\x44\x65scribeTrainingSpecRequest\"\x94\x01\n\x11TrainingSpecField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05range\x18\x04 \x01(\t\x12\x15\n\rdefault_value\x18\x05 \x01(\t\x12\x0c\n\x04help\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x11\n\tsupported\x18\x08 \x01(\x08\"N\n\x1c\x44\x65scribeTrainingSpecResponse\x12.\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x1e.cultivar.v1.TrainingSpecField\"\x87\x01\n\x1aPreviewAugmentationRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.cultivar.v1.TrainingSpec\x12\x13\n\x06images\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x63olumns\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\t\n\x07_imagesB\n\n\x08_columns\"0\n\x0cPreviewChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x32\x89\x0c\n\x0fTrainingService\x12T\n\x11\x43reateTrainingJob\x12%.cultivar.v1.CreateTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12N\n\x0eGetTrainingJob\x12\".cultivar.v1.GetTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12_\n\x10ListTrainingJobs\x12$.cultivar.v1.ListTrainingJobsRequest\x1a%.cultivar.v1.ListTrainingJobsResponse\x12Q\n\x10WatchTrainingJob\x12$.cultivar.v1.WatchTrainingJobRequest\x1a\x15.cultivar.v1.JobEvent0\x01\x12U\n\x12StreamTrainingLogs\x12&.cultivar.v1.StreamTrainingLogsRequest\x1a\x15.cultivar.v1.LogChunk0\x01\x12T\n\x11\x43\x61ncelTrainingJob\x12%.cultivar.v1.CancelTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12R\n\x10PauseTrainingJob\x12$.cultivar.v1.PauseTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12T\n\x11ResumeTrainingJob\x12%.cultivar.v1.ResumeTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12T\n\x11\x45xportTrainingJob\x12%.cultivar.v1.ExportTrainingJobRequest\x1a\x18.cultivar.v1.TrainingJob\x12R\n\x11\x44\x65leteTrainingJob\x12%.cultivar.v1.DeleteTrainingJobRequest\x1a\x16.google.protobuf.Empty\x12\x62\n\x11ListArchitectures\x12%.cultivar.v1.ListArchitecturesRequest\x1a&.cultivar.v1.ListArchitecturesResponse\x12\x66\n\x14\x44\x65scribeArchitecture\x12(.cultivar.v1.DescribeArchitectureRequest\x1a$.cultivar.v1.ArchitectureDescription\x12k\n\x14\x44\x65scribeTrainingSpec\x12(.cultivar.v1.DescribeTrainingSpecRequest\x1a).cultivar.v1.DescribeTrainingSpecResponse\x12Y\n\x0e\x43\x61lculateLayer\x12\".cultivar.v1.CalculateLayerRequest\x1a#.cultivar.v1.CalculateLayerResponse\x12\x61\n\x14\x45valuateArchitecture\x12(.cultivar.v1.EvaluateArchitectureRequest\x1a\x1d.cultivar.v1.EvaluationUpdate0\x01\x12[\n\x13PreviewAugmentation\x12\'.cultivar.v1.PreviewAugmentationRequest\x1a\x19.cultivar.v1.PreviewChunk0\x01\x12G\n\x08ListGpus\x12\x1c.cultivar.v1.ListGpusRequest\x1a\x1d.cultivar.v1.ListGpusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,35 +39,49 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.v1.training_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRAININGJOB']._serialized_start=251
-  _globals['_TRAININGJOB']._serialized_end=1015
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=1017
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=1127
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=1129
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=1166
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=1168
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1279
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1281
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1381
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1383
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1443
-  _globals['_STREAMTRAININGLOGSREQUEST']._serialized_start=1445
-  _globals['_STREAMTRAININGLOGSREQUEST']._serialized_end=1518
-  _globals['_LOGCHUNK']._serialized_start=1520
-  _globals['_LOGCHUNK']._serialized_end=1581
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1583
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1623
-  _globals['_DELETETRAININGJOBREQUEST']._serialized_start=1625
-  _globals['_DELETETRAININGJOBREQUEST']._serialized_end=1665
-  _globals['_DESCRIBETRAININGSPECREQUEST']._serialized_start=1667
-  _globals['_DESCRIBETRAININGSPECREQUEST']._serialized_end=1696
-  _globals['_TRAININGSPECFIELD']._serialized_start=1699
-  _globals['_TRAININGSPECFIELD']._serialized_end=1847
-  _globals['_DESCRIBETRAININGSPECRESPONSE']._serialized_start=1849
-  _globals['_DESCRIBETRAININGSPECRESPONSE']._serialized_end=1927
-  _globals['_PREVIEWAUGMENTATIONREQUEST']._serialized_start=1930
-  _globals['_PREVIEWAUGMENTATIONREQUEST']._serialized_end=2065
-  _globals['_PREVIEWCHUNK']._serialized_start=2067
-  _globals['_PREVIEWCHUNK']._serialized_end=2115
-  _globals['_TRAININGSERVICE']._serialized_start=2118
-  _globals['_TRAININGSERVICE']._serialized_end=3334
+  _globals['_TRAININGJOB']._serialized_end=1451
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=1453
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=1563
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=1565
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=1602
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=1604
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1729
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1731
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1831
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1833
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1947
+  _globals['_STREAMTRAININGLOGSREQUEST']._serialized_start=1950
+  _globals['_STREAMTRAININGLOGSREQUEST']._serialized_end=2111
+  _globals['_LOGCHUNK']._serialized_start=2113
+  _globals['_LOGCHUNK']._serialized_end=2191
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=2193
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=2233
+  _globals['_PAUSETRAININGJOBREQUEST']._serialized_start=2235
+  _globals['_PAUSETRAININGJOBREQUEST']._serialized_end=2274
+  _globals['_RESUMETRAININGJOBREQUEST']._serialized_start=2276
+  _globals['_RESUMETRAININGJOBREQUEST']._serialized_end=2316
+  _globals['_EXPORTTRAININGJOBREQUEST']._serialized_start=2318
+  _globals['_EXPORTTRAININGJOBREQUEST']._serialized_end=2358
+  _globals['_LISTGPUSREQUEST']._serialized_start=2360
+  _globals['_LISTGPUSREQUEST']._serialized_end=2399
+  _globals['_GPUPROCESS']._serialized_start=2401
+  _globals['_GPUPROCESS']._serialized_end=2481
+  _globals['_GPU']._serialized_start=2484
+  _globals['_GPU']._serialized_end=2684
+  _globals['_LISTGPUSRESPONSE']._serialized_start=2687
+  _globals['_LISTGPUSRESPONSE']._serialized_end=2842
+  _globals['_DELETETRAININGJOBREQUEST']._serialized_start=2844
+  _globals['_DELETETRAININGJOBREQUEST']._serialized_end=2884
+  _globals['_DESCRIBETRAININGSPECREQUEST']._serialized_start=2886
+  _globals['_DESCRIBETRAININGSPECREQUEST']._serialized_end=2915
+  _globals['_TRAININGSPECFIELD']._serialized_start=2918
+  _globals['_TRAININGSPECFIELD']._serialized_end=3066
+  _globals['_DESCRIBETRAININGSPECRESPONSE']._serialized_start=3068
+  _globals['_DESCRIBETRAININGSPECRESPONSE']._serialized_end=3146
+  _globals['_PREVIEWAUGMENTATIONREQUEST']._serialized_start=3149
+  _globals['_PREVIEWAUGMENTATIONREQUEST']._serialized_end=3284
+  _globals['_PREVIEWCHUNK']._serialized_start=3286
+  _globals['_PREVIEWCHUNK']._serialized_end=3334
+  _globals['_TRAININGSERVICE']._serialized_start=3337
+  _globals['_TRAININGSERVICE']._serialized_end=4882
 # @@protoc_insertion_point(module_scope)

@@ -69,6 +69,21 @@ class TrainingServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_training__pb2.CancelTrainingJobRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
                 _registered_method=True)
+        self.PauseTrainingJob = channel.unary_unary(
+                '/cultivar.v1.TrainingService/PauseTrainingJob',
+                request_serializer=cultivar_dot_v1_dot_training__pb2.PauseTrainingJobRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+                _registered_method=True)
+        self.ResumeTrainingJob = channel.unary_unary(
+                '/cultivar.v1.TrainingService/ResumeTrainingJob',
+                request_serializer=cultivar_dot_v1_dot_training__pb2.ResumeTrainingJobRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+                _registered_method=True)
+        self.ExportTrainingJob = channel.unary_unary(
+                '/cultivar.v1.TrainingService/ExportTrainingJob',
+                request_serializer=cultivar_dot_v1_dot_training__pb2.ExportTrainingJobRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+                _registered_method=True)
         self.DeleteTrainingJob = channel.unary_unary(
                 '/cultivar.v1.TrainingService/DeleteTrainingJob',
                 request_serializer=cultivar_dot_v1_dot_training__pb2.DeleteTrainingJobRequest.SerializeToString,
@@ -103,6 +118,11 @@ class TrainingServiceStub(object):
                 '/cultivar.v1.TrainingService/PreviewAugmentation',
                 request_serializer=cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_training__pb2.PreviewChunk.FromString,
+                _registered_method=True)
+        self.ListGpus = channel.unary_unary(
+                '/cultivar.v1.TrainingService/ListGpus',
+                request_serializer=cultivar_dot_v1_dot_training__pb2.ListGpusRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.ListGpusResponse.FromString,
                 _registered_method=True)
 
 
@@ -147,6 +167,27 @@ class TrainingServiceServicer(object):
 
     def CancelTrainingJob(self, request, context):
         """Asks a job to stop. Repeating it changes nothing; the job ends in CANCELLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseTrainingJob(self, request, context):
+        """Asks a job to write a checkpoint and give its device back. A queued one pauses at once. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTrainingJob(self, request, context):
+        """Queues a paused job again: it goes on where its checkpoint was written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportTrainingJob(self, request, context):
+        """Makes a model version of a cancelled or failed job's best epoch so far: the job is queued again, and only exports.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,6 +242,13 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGpus(self, request, context):
+        """Lists the host's GPUs: memory used, reserved and free, their processes, and where a job of a given size would go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +280,21 @@ def add_TrainingServiceServicer_to_server(servicer, server):
             'CancelTrainingJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelTrainingJob,
                     request_deserializer=cultivar_dot_v1_dot_training__pb2.CancelTrainingJobRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
+            ),
+            'PauseTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTrainingJob,
+                    request_deserializer=cultivar_dot_v1_dot_training__pb2.PauseTrainingJobRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
+            ),
+            'ResumeTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTrainingJob,
+                    request_deserializer=cultivar_dot_v1_dot_training__pb2.ResumeTrainingJobRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
+            ),
+            'ExportTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportTrainingJob,
+                    request_deserializer=cultivar_dot_v1_dot_training__pb2.ExportTrainingJobRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
             ),
             'DeleteTrainingJob': grpc.unary_unary_rpc_method_handler(
@@ -268,6 +331,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.PreviewAugmentation,
                     request_deserializer=cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_training__pb2.PreviewChunk.SerializeToString,
+            ),
+            'ListGpus': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGpus,
+                    request_deserializer=cultivar_dot_v1_dot_training__pb2.ListGpusRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.ListGpusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -432,6 +500,87 @@ class TrainingService(object):
             target,
             '/cultivar.v1.TrainingService/CancelTrainingJob',
             cultivar_dot_v1_dot_training__pb2.CancelTrainingJobRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/PauseTrainingJob',
+            cultivar_dot_v1_dot_training__pb2.PauseTrainingJobRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/ResumeTrainingJob',
+            cultivar_dot_v1_dot_training__pb2.ResumeTrainingJobRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/ExportTrainingJob',
+            cultivar_dot_v1_dot_training__pb2.ExportTrainingJobRequest.SerializeToString,
             cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
             options,
             channel_credentials,
@@ -622,6 +771,33 @@ class TrainingService(object):
             '/cultivar.v1.TrainingService/PreviewAugmentation',
             cultivar_dot_v1_dot_training__pb2.PreviewAugmentationRequest.SerializeToString,
             cultivar_dot_v1_dot_training__pb2.PreviewChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGpus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/ListGpus',
+            cultivar_dot_v1_dot_training__pb2.ListGpusRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.ListGpusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -206,7 +206,7 @@ TUNING_TABLE: Tuning
 TUNING_MEASURED: Tuning
 
 class TrainingSpec(_message.Message):
-    __slots__ = ("dataset", "model", "architecture", "weights", "mode", "last_blocks", "network", "input", "data", "augmentation", "optimizer", "schedule", "loss", "epochs", "batch_size", "seed", "selection_metric", "publish", "test_evaluation", "execution", "trainable", "retain_blocks", "gradual", "initialisation", "early_stopping")
+    __slots__ = ("dataset", "model", "architecture", "weights", "mode", "last_blocks", "network", "input", "data", "augmentation", "optimizer", "schedule", "loss", "epochs", "batch_size", "seed", "selection_metric", "publish", "test_evaluation", "execution", "trainable", "retain_blocks", "gradual", "initialisation", "early_stopping", "scheduling")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
@@ -232,6 +232,7 @@ class TrainingSpec(_message.Message):
     GRADUAL_FIELD_NUMBER: _ClassVar[int]
     INITIALISATION_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULING_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     model: str
     architecture: str
@@ -257,7 +258,8 @@ class TrainingSpec(_message.Message):
     gradual: GradualSpec
     initialisation: InitialisationSpec
     early_stopping: EarlyStoppingSpec
-    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., mode: _Optional[_Union[FineTuningMode, str]] = ..., last_blocks: _Optional[int] = ..., network: _Optional[_Union[NetworkSpec, _Mapping]] = ..., input: _Optional[_Union[InputSpec, _Mapping]] = ..., data: _Optional[_Union[DataSpec, _Mapping]] = ..., augmentation: _Optional[_Union[AugmentationSpec, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSpec, _Mapping]] = ..., schedule: _Optional[_Union[ScheduleSpec, _Mapping]] = ..., loss: _Optional[_Union[LossSpec, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., selection_metric: _Optional[_Union[SelectionMetric, str]] = ..., publish: _Optional[_Union[PublishPolicy, str]] = ..., test_evaluation: _Optional[_Union[TestEvaluation, str]] = ..., execution: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., trainable: _Optional[_Iterable[str]] = ..., retain_blocks: _Optional[int] = ..., gradual: _Optional[_Union[GradualSpec, _Mapping]] = ..., initialisation: _Optional[_Union[InitialisationSpec, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStoppingSpec, _Mapping]] = ...) -> None: ...
+    scheduling: SchedulingSpec
+    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., mode: _Optional[_Union[FineTuningMode, str]] = ..., last_blocks: _Optional[int] = ..., network: _Optional[_Union[NetworkSpec, _Mapping]] = ..., input: _Optional[_Union[InputSpec, _Mapping]] = ..., data: _Optional[_Union[DataSpec, _Mapping]] = ..., augmentation: _Optional[_Union[AugmentationSpec, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSpec, _Mapping]] = ..., schedule: _Optional[_Union[ScheduleSpec, _Mapping]] = ..., loss: _Optional[_Union[LossSpec, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., selection_metric: _Optional[_Union[SelectionMetric, str]] = ..., publish: _Optional[_Union[PublishPolicy, str]] = ..., test_evaluation: _Optional[_Union[TestEvaluation, str]] = ..., execution: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., trainable: _Optional[_Iterable[str]] = ..., retain_blocks: _Optional[int] = ..., gradual: _Optional[_Union[GradualSpec, _Mapping]] = ..., initialisation: _Optional[_Union[InitialisationSpec, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStoppingSpec, _Mapping]] = ..., scheduling: _Optional[_Union[SchedulingSpec, _Mapping]] = ...) -> None: ...
 
 class GradualSpec(_message.Message):
     __slots__ = ("head_epochs", "head_learning_rate")
@@ -491,17 +493,29 @@ class LossSpec(_message.Message):
     def __init__(self, label_smoothing: _Optional[float] = ..., kind: _Optional[_Union[LossKind, str]] = ..., balance_classes: bool = ..., class_weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ExecutionSpec(_message.Message):
-    __slots__ = ("device", "feature_cache", "tuning", "memory_limit_bytes", "micro_batch", "feature_views")
+    __slots__ = ("device", "feature_cache", "tuning", "memory_limit_bytes", "micro_batch", "feature_views", "threads")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     FEATURE_CACHE_FIELD_NUMBER: _ClassVar[int]
     TUNING_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MICRO_BATCH_FIELD_NUMBER: _ClassVar[int]
     FEATURE_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
     device: str
     feature_cache: FeatureCache
     tuning: Tuning
     memory_limit_bytes: int
     micro_batch: int
     feature_views: int
-    def __init__(self, device: _Optional[str] = ..., feature_cache: _Optional[_Union[FeatureCache, str]] = ..., tuning: _Optional[_Union[Tuning, str]] = ..., memory_limit_bytes: _Optional[int] = ..., micro_batch: _Optional[int] = ..., feature_views: _Optional[int] = ...) -> None: ...
+    threads: int
+    def __init__(self, device: _Optional[str] = ..., feature_cache: _Optional[_Union[FeatureCache, str]] = ..., tuning: _Optional[_Union[Tuning, str]] = ..., memory_limit_bytes: _Optional[int] = ..., micro_batch: _Optional[int] = ..., feature_views: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+
+class SchedulingSpec(_message.Message):
+    __slots__ = ("priority", "max_run_seconds", "attempts_without_progress")
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_WITHOUT_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    priority: int
+    max_run_seconds: float
+    attempts_without_progress: int
+    def __init__(self, priority: _Optional[int] = ..., max_run_seconds: _Optional[float] = ..., attempts_without_progress: _Optional[int] = ...) -> None: ...

@@ -119,6 +119,33 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             AND earlier.sequence < alias_history.sequence
         )""",
     ),
+    (
+        # What the queue is ordered by: priority, time of queueing, and the time before which a retry has to wait.
+        "ALTER TABLE jobs ADD COLUMN creator TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN queued_ns INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN retry_ns INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX jobs_by_creator ON jobs (creator, sequence)",
+        """CREATE TABLE uploads (
+            id TEXT PRIMARY KEY,
+            state INTEGER NOT NULL,
+            creator TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            expire_ns INTEGER NOT NULL,
+            request_id TEXT UNIQUE,
+            request_digest TEXT NOT NULL,
+            resource BLOB NOT NULL
+        )""",
+        "CREATE INDEX uploads_by_expiry ON uploads (expire_ns)",
+        "CREATE INDEX uploads_by_creator ON uploads (creator)",
+        # Memory that jobs of one shape took: better than any estimate.
+        """CREATE TABLE memory_peaks (
+            shape TEXT PRIMARY KEY,
+            gpu_bytes INTEGER,
+            host_bytes INTEGER NOT NULL,
+            time_ns INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 """Statements of step 1, step 2, ..."""
 

@@ -22,8 +22,40 @@ datasets = sa.table(
 )
 jobs = sa.table(
     "jobs",
-    *(sa.column(name) for name in ("sequence", "id", "state", "dataset", "request_id", "request_digest", "resource")),
+    *(
+        sa.column(name)
+        for name in (
+            "sequence",
+            "id",
+            "state",
+            "dataset",
+            "request_id",
+            "request_digest",
+            "resource",
+            "creator",
+            "priority",
+            "queued_ns",
+            "retry_ns",
+        )
+    ),
 )
+uploads = sa.table(
+    "uploads",
+    *(
+        sa.column(name)
+        for name in (
+            "id",
+            "state",
+            "creator",
+            "size_bytes",
+            "expire_ns",
+            "request_id",
+            "request_digest",
+            "resource",
+        )
+    ),
+)
+memory_peaks = sa.table("memory_peaks", *(sa.column(name) for name in ("shape", "gpu_bytes", "host_bytes", "time_ns")))
 events = sa.table("events", *(sa.column(name) for name in ("job", "number", "payload")))
 event_offsets = sa.table("event_offsets", *(sa.column(name) for name in ("job", "attempt", "offset")))
 models = sa.table("models", *(sa.column(name) for name in ("name", "create_time_ns")))

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from cultivar_contract.run_directory import Process, RunDirectory
 from cultivar_service.errors import TrainerNotInstalled
@@ -35,8 +36,16 @@ class Executor:
         if not self._command:
             raise TrainerNotInstalled
 
-    def start(self, task: str, directory: RunDirectory, attempt: int) -> "Trainer":
+    def start(
+        self, task: str, directory: RunDirectory, attempt: int, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> "Trainer":
         """Start a process that does what the run directory's request says. Blocks for some milliseconds.
+
+        Args:
+            task: which.
+            directory: the process's.
+            attempt: its number.
+            environment: added to the service's own, such as the GPU that the process shall see.
 
         Raises:
             OSError: it can't be started.
@@ -49,7 +58,7 @@ class Executor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+                env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", **environment},
                 start_new_session=True,
                 close_fds=True,
             )
