@@ -183,6 +183,8 @@ class Architecture:
     """For one image of the default size."""
     file_megabytes: float
     """Size of its first weights' file, or of its own in float32."""
+    activation_megabytes: float
+    """What the backward pass needs of the forward pass of one image of the default size, in float32."""
     original_classes: int
     """Classes of the published network."""
     original_channels: int = 3
@@ -297,6 +299,7 @@ def _of_the_zoo(network: ZooNetwork) -> Architecture:
         parameters=network.parameters,
         giga_multiply_adds=network.giga_multiply_adds,
         file_megabytes=network.file_megabytes,
+        activation_megabytes=network.activation_megabytes,
         original_classes=1000,
         min_input_size=network.default_input_size
         if family.fixed_input
@@ -323,7 +326,14 @@ _CIFAR_STEM_NETWORKS = ("resnet18", "resnet34", "resnet50")
 
 
 def _of_ours(
-    name: str, family: str, *, parameters: int, multiply_adds: int, min_input_size: int, default_input_size: int
+    name: str,
+    family: str,
+    *,
+    parameters: int,
+    multiply_adds: int,
+    activation_megabytes: float,
+    min_input_size: int,
+    default_input_size: int,
 ) -> Architecture:
     return Architecture(
         name=name,
@@ -331,6 +341,7 @@ def _of_ours(
         parameters=parameters,
         giga_multiply_adds=multiply_adds / 1e9,
         file_megabytes=parameters * 4 / 1e6,
+        activation_megabytes=activation_megabytes,
         original_classes=10,
         original_channels=1 if family in ("lenet", "mlp") else 3,
         min_input_size=min_input_size,
@@ -342,20 +353,37 @@ def _of_ours(
 
 
 _OURS = (
-    _of_ours("lenet5", "lenet", parameters=61_706, multiply_adds=416_520, min_input_size=16, default_input_size=32),
-    _of_ours("mlp", "mlp", parameters=636_010, multiply_adds=635_200, min_input_size=1, default_input_size=28),
+    _of_ours(
+        "lenet5",
+        "lenet",
+        parameters=61_706,
+        multiply_adds=416_520,
+        activation_megabytes=0.049,
+        min_input_size=16,
+        default_input_size=32,
+    ),
+    _of_ours(
+        "mlp",
+        "mlp",
+        parameters=636_010,
+        multiply_adds=635_200,
+        activation_megabytes=0.006,
+        min_input_size=1,
+        default_input_size=28,
+    ),
     *(
         _of_ours(
             name,
             "resnet_cifar",
             parameters=parameters,
             multiply_adds=multiply_adds,
+            activation_megabytes=activation_megabytes,
             min_input_size=_CIFAR_STEM_MIN_INPUT_SIZE,
             default_input_size=32,
         )
-        for name, parameters, multiply_adds in (
-            ("resnet20_cifar", 269_722, 40_551_040),
-            ("resnet56_cifar", 853_018, 125_485_696),
+        for name, parameters, multiply_adds, activation_megabytes in (
+            ("resnet20_cifar", 269_722, 40_551_040, 1.5),
+            ("resnet56_cifar", 853_018, 125_485_696, 4.3),
         )
     ),
 )
