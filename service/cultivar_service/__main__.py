@@ -82,6 +82,10 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         grpc_address=Address.parse(setting("grpc_address", "127.0.0.1:50051")),
         metrics_address=Address.parse(setting("metrics_address", "127.0.0.1:9464")),
         device=setting("device", "auto"),
+        max_running_jobs=_number("max_running_jobs", setting("max_running_jobs", "0")),
+        max_jobs_per_gpu=_number("max_jobs_per_gpu", setting("max_jobs_per_gpu", "5")),
+        serving_gpu_bytes=_number("serving_gpu_bytes", setting("serving_gpu_bytes", str(1 << 30))),
+        visible_gpus=environment.get("CUDA_VISIBLE_DEVICES"),
         max_queued_images=_number("max_queued_images", setting("max_queued_images", "64")),
         inference_threads=_number("inference_threads", setting("inference_threads", "1")),
         security=Security(
@@ -132,6 +136,19 @@ def _parser() -> argparse.ArgumentParser:
         "--datasets-root", metavar="DIR", help="folders that data sets are imported from (default: DATA_DIR/sources)"
     )
     parser.add_argument("--device", metavar="DEVICE", help="predictions: auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--max-running-jobs", metavar="N", help="jobs that train at a time (default: as many as devices have room for)"
+    )
+    parser.add_argument(
+        "--max-jobs-per-gpu",
+        metavar="N",
+        help="processes that compute on a GPU, everybody's, at which no job is added (default: 5)",
+    )
+    parser.add_argument(
+        "--serving-gpu-bytes",
+        metavar="BYTES",
+        help="GPU memory that is kept for predictions, where a GPU computes them (default: 1 GiB)",
+    )
     parser.add_argument(
         "--max-queued-images", metavar="N", help="images that may wait for a model version (default: 64)"
     )

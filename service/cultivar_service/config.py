@@ -130,8 +130,14 @@ class Config:
     """What clients may take of the wire."""
     trainer_command: tuple[str, ...] = ()
     """Program and first arguments of a trainer; empty: the installed cultivar_trainer, where there is one."""
-    max_running_jobs: int = 1
-    """Trainer processes that train at a time."""
+    max_running_jobs: int = 0
+    """Trainer processes that train at a time; 0: as many as devices have room for."""
+    max_jobs_per_gpu: int = 5
+    """Processes that compute on a GPU, everybody's, at which no job is added."""
+    serving_gpu_bytes: int = 1 << 30
+    """GPU memory that is kept for predictions, where a GPU computes them."""
+    visible_gpus: str | None = None
+    """CUDA_VISIBLE_DEVICES: the GPUs that jobs may use; None: all."""
     max_running_imports: int = 1
     """Trainer processes that import data sets at a time."""
     max_queued_jobs: int = 1000
@@ -172,7 +178,7 @@ class Config:
         if not self.grpc_address.is_loopback:
             self.security.check_public(self.grpc_address)
         for name in (
-            "max_running_jobs",
+            "max_jobs_per_gpu",
             "max_running_imports",
             "max_message_bytes",
             "max_queued_images",
@@ -180,6 +186,9 @@ class Config:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+        for name in ("max_running_jobs", "serving_gpu_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
 

@@ -10,6 +10,7 @@ from cultivar_service.api.artifacts import ArtifactApi
 from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
+from cultivar_service.api.gpus import GpuApi
 from cultivar_service.api.live import LiveApi
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
@@ -21,6 +22,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
 from cultivar_service.errors import StartupRefused
+from cultivar_service.serving import sessions
 from cultivar_service.serving.alias_moves import AliasMoves
 from cultivar_service.serving.deletion import Deletion
 from cultivar_service.serving.live import LiveVersions
@@ -36,8 +38,12 @@ from cultivar_service.training.calls import Calls
 from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
+from cultivar_service.training.gpus import GpuReader
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.memory_needs import MemoryNeeds
+from cultivar_service.training.occupancy import Occupancy
+from cultivar_service.training.placement import Placement
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -79,6 +85,10 @@ class Service:
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
+        occupancy = Occupancy(
+            config, GpuReader(visible=config.visible_gpus), serves_on_gpu=sessions.wants_gpu(config.device)
+        )
+        self._placement = Placement(config, occupancy, MemoryNeeds(catalog), metrics.placement)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
@@ -95,6 +105,7 @@ class Service:
                     TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
+                    GpuApi(occupancy),
                     evaluations,
                 ),
                 model_pb2.DESCRIPTOR.services_by_name["ModelService"]: (

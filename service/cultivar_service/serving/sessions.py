@@ -38,12 +38,21 @@ def open_session(onnx: Path, *, device: str, threads: int) -> Any:
     options.log_severity_level = 3
     # Threads that spin between requests would take the cores from decoding and from trainers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    wants_gpu = device != "cpu" and _has_cuda(device)
-    session = ort.InferenceSession(str(onnx), options, providers=[(CUDA, _CUDA_OPTIONS), CPU] if wants_gpu else [CPU])
-    if wants_gpu and provider_of(session) == CPU:
+    on_gpu = device != "cpu" and _has_cuda(device)
+    session = ort.InferenceSession(str(onnx), options, providers=[(CUDA, _CUDA_OPTIONS), CPU] if on_gpu else [CPU])
+    if on_gpu and provider_of(session) == CPU:
         # ONNX Runtime falls back without an error, and everything is a hundred times slower.
         logger.error("CUDA was asked for and could not be used: this model runs on the CPU; see ONNX Runtime's log")
     return session
+
+
+def wants_gpu(device: str) -> bool:
+    """Tell whether sessions try to compute on a GPU.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+    """
+    return device != "cpu" and CUDA in ort.get_available_providers()
 
 
 def provider_of(session: Any) -> str:

@@ -71,6 +71,7 @@ class Metrics:
             registry=registry,
         )
 
+        self.placement = PlacementMetrics(registry)
         self.predictions = PredictionMetrics(registry)
         self.loaded_versions = AtScrape(
             "cultivar_loaded_versions", "Model versions in memory, by what computes them.", "provider", registry
@@ -134,6 +135,21 @@ class AtScrape(Collector):
         for value, number in self.read().items():
             family.add_metric([value], number)
         return [family]
+
+
+class PlacementMetrics:
+    """The metrics of placing jobs on devices."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.reserved_bytes = AtScrape(
+            "cultivar_placement_reserved_bytes",
+            "GPU memory that running jobs are expected to take at their peaks.",
+            "gpu",
+            registry,
+        )
+        self.refusals = Counter(
+            "cultivar_placement_refusals", "Times that no device had room for a job.", registry=registry
+        )
 
 
 class ModelMetrics:

@@ -195,7 +195,7 @@ class Jobs:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while len(self._cancels) < self._config.max_running_jobs:
+            while len(self._cancels) < max(1, self._config.max_running_jobs):
                 job = await self._catalog.write(_take_oldest)
                 if job is None:
                     break
