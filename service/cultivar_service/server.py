@@ -39,6 +39,7 @@ from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.gpus import GpuReader
+from cultivar_service.training.host import HostReader
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
 from cultivar_service.training.memory_needs import MemoryNeeds
@@ -86,7 +87,10 @@ class Service:
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
         occupancy = Occupancy(
-            config, GpuReader(visible=config.visible_gpus), serves_on_gpu=sessions.wants_gpu(config.device)
+            config,
+            GpuReader(visible=config.visible_gpus),
+            HostReader(config.runs),
+            serves_on_gpu=sessions.wants_gpu(config.device),
         )
         self._placement = Placement(config, occupancy, MemoryNeeds(catalog), metrics.placement)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)

@@ -1,5 +1,6 @@
 """What a job will take: what jobs of its shape took before, else an estimate."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.memory_peaks import Peak
 from cultivar_service.catalog.references import parse_dataset
 
+_MOST_REMEMBERED = 1000
 _SHAPE = FieldMask(
     paths=[
         # The data set, because its pixels stay on the GPU where they fit.
@@ -31,8 +33,6 @@ and short ones are not, the larger peak stands for both."""
 class MemoryPrediction:
     """What a job is expected to take."""
 
-    shape: str
-    """Jobs of one shape take alike."""
     peak: Peak
     is_measured: bool
     """Whether jobs of its shape were measured; else it is an estimate from above."""
@@ -45,6 +45,8 @@ class MemoryNeeds:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        # All jobs that wait are predicted again whenever one ends.
+        self._remembered: OrderedDict[tuple[str, int], MemoryPrediction] = OrderedDict()
 
     async def predict(self, recipe: training_spec_pb2.TrainingSpec, *, gpu_total_bytes: int) -> MemoryPrediction:
         """Predict a job's peak.
@@ -53,8 +55,24 @@ class MemoryNeeds:
             recipe: resolved.
             gpu_total_bytes: memory of the largest GPU that it may run on; 0: it runs on the CPU.
         """
-        shape = _shape(recipe, on_gpu=gpu_total_bytes > 0)
+        key = (_shape(recipe, on_gpu=gpu_total_bytes > 0), gpu_total_bytes)
+        if key not in self._remembered:
+            self._remembered[key] = await self._look_up(recipe, *key)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return self._remembered[key]
 
+    async def learn(self, recipe: training_spec_pb2.TrainingSpec, peak: Peak, *, on_gpu: bool) -> None:
+        """Remember what a job has taken, for later jobs of its shape."""
+        shape = _shape(recipe, on_gpu=on_gpu)
+        await self._catalog.write(lambda connection: memory_peaks.raise_to(connection, shape, peak))
+        for key in [key for key in self._remembered if key[0] == shape]:
+            del self._remembered[key]
+
+    async def _look_up(
+        self, recipe: training_spec_pb2.TrainingSpec, shape: str, gpu_total_bytes: int
+    ) -> MemoryPrediction:
         def read(connection: sa.Connection) -> tuple[Peak | None, dict[str, int], int]:
             dataset = datasets.find(connection, parse_dataset(recipe.dataset))
             facts = None if dataset is None else datasets.facts(dataset)
@@ -63,21 +81,11 @@ class MemoryNeeds:
             return memory_peaks.find(connection, shape), counts, classes
 
         peak, counts, classes = await self._catalog.read(read)
-        source = _title(recipe)
         if peak is not None:
-            return MemoryPrediction(shape=shape, peak=peak, is_measured=True, source=f"measured for {source}")
+            return MemoryPrediction(peak=peak, is_measured=True, source=f"measured for {_title(recipe)}")
         found = memory.estimate(recipe, counts, max(2, classes), gpu_total_bytes=gpu_total_bytes)
-        return MemoryPrediction(
-            shape=shape,
-            peak=Peak(gpu_bytes=found.gpu_bytes, host_bytes=found.host_bytes),
-            is_measured=False,
-            source=f"estimated for {source}",
-        )
-
-    async def learn(self, recipe: training_spec_pb2.TrainingSpec, peak: Peak, *, on_gpu: bool) -> None:
-        """Remember what a job has taken, for later jobs of its shape."""
-        shape = _shape(recipe, on_gpu=on_gpu)
-        await self._catalog.write(lambda connection: memory_peaks.raise_to(connection, shape, peak))
+        peak = Peak(gpu_bytes=found.gpu_bytes, host_bytes=found.host_bytes)
+        return MemoryPrediction(peak=peak, is_measured=False, source=f"estimated for {_title(recipe)}")
 
 
 def measured(job: training_pb2.TrainingJob) -> Peak:

@@ -2,16 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from cultivar_contract.run_directory import RunDirectory
-from cultivar_service.config import Config, cores
-from cultivar_service.training import host
+from cultivar_service.config import Config
 from cultivar_service.training.gpus import DriverSilent, Gpu, GpuReader
+from cultivar_service.training.host import HostMemory, HostReader
 from cultivar_service.training.rooms import Room, Tenant, rooms
 
+_FRESH_S = 0.2
+"""Seconds for which an answer holds: whoever places a whole queue asks once. Reservations count at once."""
 SERVING = "serving"
 """Owner of the service's own process."""
 
@@ -50,38 +51,61 @@ class HostRoom:
 class Look:
     """What the devices have room for, now."""
 
-    rooms: tuple[Room, ...] = ()
+    rooms: tuple[Room, ...]
     """Of the GPUs, in the order in which CUDA numbers them; empty on a host without."""
     host: HostRoom
-    owners: Mapping[int, str] = MappingProxyType({})
+    owners: Mapping[int, str]
     """`trainingJobs/<id>` or `serving` by pid."""
-    silence: str = ""
+    silence: str
     """Why the GPUs, which are there, can't be told; else empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Facts:
+    """What others than this service know."""
+
+    time: float
+    """When they were asked; monotonic seconds."""
+    gpus: Sequence[Gpu]
+    silence: str
+    pids: Mapping[str, int]
+    """Of trainers that have taken their lock, by job id."""
+    resident_bytes: Mapping[str, int]
+    """By job id."""
+    memory: HostMemory
 
 
 class Occupancy:
     """Keeps the reservations of running jobs, and sets them against what driver and kernel say."""
 
-    def __init__(self, config: Config, gpus: GpuReader, *, serves_on_gpu: bool) -> None:
+    def __init__(
+        self, config: Config, gpus: GpuReader, host: HostReader, *, serves_on_gpu: bool, fresh_s: float = _FRESH_S
+    ) -> None:
         self._config = config
         self._gpus = gpus
+        self._host = host
         self._serves_on_gpu = serves_on_gpu
+        self._fresh_s = fresh_s
+        self._facts: _Facts | None = None
         self.reservations: dict[str, Reservation] = {}
         """By job id."""
 
+    @property
+    def cores(self) -> int:
+        """Cores of the host."""
+        return self._host.cores
+
     async def look(self) -> Look:
-        """Ask the driver, the kernel and the run directories."""
-        pids = await asyncio.to_thread(self._pids)  # before NVML is asked: a trainer that it lists then has a name
-        try:
-            gpus, silence = await self._gpus.read(), ""
-        except DriverSilent as error:
-            gpus, silence = [], str(error)
-        owners = {pid: f"trainingJobs/{job_id}" for job_id, pid in pids.items() if pid is not None}
+        """Set what driver, kernel and run directories said a moment ago against the reservations of now."""
+        facts = self._facts
+        if facts is None or time.monotonic() - facts.time >= self._fresh_s:
+            facts = self._facts = await self._ask()
+        owners = {pid: f"trainingJobs/{job_id}" for job_id, pid in facts.pids.items()}
         return Look(
-            rooms=tuple(rooms(gpus, self._tenants(gpus, pids), max_processes=self._config.max_jobs_per_gpu)),
-            host=await asyncio.to_thread(self._host_room, pids),
+            rooms=tuple(rooms(facts.gpus, self._tenants(facts), max_processes=self._config.max_jobs_per_gpu)),
+            host=self._host_room(facts),
             owners={**owners, os.getpid(): SERVING},
-            silence=silence,
+            silence=facts.silence,
         )
 
     def reserved_by_gpu(self) -> Mapping[str, float]:
@@ -92,31 +116,45 @@ class Occupancy:
                 reserved[str(one.gpu_index)] = reserved.get(str(one.gpu_index), 0.0) + one.gpu_bytes
         return reserved
 
-    def _tenants(self, gpus: list[Gpu], pids: Mapping[str, int | None]) -> list[Tenant]:
+    async def _ask(self) -> _Facts:
+        asked = time.monotonic()
+        pids, resident_bytes, memory = await asyncio.to_thread(self._ask_kernel)
+        # NVML comes last: a trainer that it lists then has a name.
+        try:
+            gpus, silence = await self._gpus.read(), ""
+        except DriverSilent as error:
+            gpus, silence = [], str(error)
+        return _Facts(time=asked, gpus=gpus, silence=silence, pids=pids, resident_bytes=resident_bytes, memory=memory)
+
+    def _ask_kernel(self) -> tuple[dict[str, int], dict[str, int], HostMemory]:
+        found = {job_id: self._host.trainer(job_id) for job_id in list(self.reservations)}
+        pids = {job_id: pid for job_id, pid in found.items() if pid is not None}
+        return pids, {job_id: self._host.resident_bytes(pid) for job_id, pid in pids.items()}, self._host.memory()
+
+    def _tenants(self, facts: _Facts) -> list[Tenant]:
         tenants = [
-            Tenant(uuid=one.uuid, pid=pids.get(job_id), needed_bytes=one.gpu_bytes, held_bytes=one.held_gpu_bytes)
+            Tenant(
+                uuid=one.uuid,
+                pid=facts.pids.get(job_id),
+                needed_bytes=one.gpu_bytes,
+                held_bytes=one.held_gpu_bytes,
+            )
             for job_id, one in self.reservations.items()
             if one.uuid
         ]
-        if gpus and self._serves_on_gpu:
+        if facts.gpus and self._serves_on_gpu:
             share = self._config.serving_gpu_bytes
             # ONNX Runtime computes on CUDA's first GPU.
-            tenants.append(Tenant(uuid=gpus[0].uuid, pid=os.getpid(), needed_bytes=share, is_serving=True))
+            tenants.append(Tenant(uuid=facts.gpus[0].uuid, pid=os.getpid(), needed_bytes=share, is_serving=True))
         return tenants
 
-    def _pids(self) -> dict[str, int | None]:
-        """Return the pids of jobs' trainers; None for those that have not yet taken their lock."""
-        holders = {job_id: RunDirectory(self._config.runs / job_id).holder() for job_id in list(self.reservations)}
-        return {job_id: None if process is None else process.pid for job_id, process in holders.items()}
-
-    def _host_room(self, pids: Mapping[str, int | None]) -> HostRoom:
-        memory, reservations = host.read_memory(), dict(self.reservations)
+    def _host_room(self, facts: _Facts) -> HostRoom:
         outstanding = sum(
-            max(0, one.host_bytes - host.resident_bytes(pids.get(job_id) or 0)) for job_id, one in reservations.items()
+            max(0, one.host_bytes - facts.resident_bytes.get(job_id, 0)) for job_id, one in self.reservations.items()
         )
         return HostRoom(
-            cores=cores(),
-            cores_used=sum(one.cores for one in reservations.values()),
-            total_bytes=memory.total_bytes,
-            free_bytes=max(0, memory.available_bytes - outstanding),
+            cores=self._host.cores,
+            cores_used=sum(one.cores for one in self.reservations.values()),
+            total_bytes=facts.memory.total_bytes,
+            free_bytes=max(0, facts.memory.available_bytes - outstanding),
         )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from cultivar.v1 import event_pb2, training_pb2
 from cultivar_contract.memory import CUDA_PROCESS_BYTES, PROCESS_BYTES
 from cultivar_service.catalog import jobs
-from cultivar_service.config import Config, cores
+from cultivar_service.config import Config
 from cultivar_service.telemetry.metrics import PlacementMetrics
 from cultivar_service.training.memory_needs import MemoryNeeds, MemoryPrediction, is_in_last_phase, measured
 from cultivar_service.training.occupancy import HostRoom, Occupancy, Reservation
@@ -68,7 +68,7 @@ class Placement:
             )
         else:
             host_bytes = job.memory.host_bytes or placed.predicted_bytes
-            reservation = Reservation(host_bytes=host_bytes, cores=_threads(job))
+            reservation = Reservation(host_bytes=host_bytes, cores=self._threads(job))
         self._reservations[jobs.identifier(job)] = reservation
 
     async def learn(self, job: training_pb2.TrainingJob) -> None:
@@ -134,7 +134,7 @@ class Placement:
         return Place(event=event, environment={_VISIBLE: room.gpu.uuid})
 
     async def _on_cpu(self, job: training_pb2.TrainingJob, host: HostRoom) -> Place | NoRoom:
-        threads, free_cores = _threads(job), host.cores - host.cores_used
+        threads, free_cores = self._threads(job), host.cores - host.cores_used
         if threads > free_cores:
             return NoRoom(f"cpu: {free_cores} of {host.cores} cores free, {threads} needed")
         predicted = await self._needs.predict(job.recipe, gpu_total_bytes=0)
@@ -171,7 +171,6 @@ class Placement:
         told = f"{job.recipe.execution.device} is none of the GPUs that jobs may use here, which are {here}"
         return Place(event=event_pb2.Placed(device="cpu", reason=told), environment={_VISIBLE: ""})
 
-
-def _threads(job: training_pb2.TrainingJob) -> int:
-    """Return the cores that a job on the CPU takes."""
-    return min(job.recipe.execution.threads or cores(), cores())
+    def _threads(self, job: training_pb2.TrainingJob) -> int:
+        """Return the cores that a job on the CPU takes."""
+        return min(job.recipe.execution.threads or self._occupancy.cores, self._occupancy.cores)

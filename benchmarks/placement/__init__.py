@@ -1,0 +1,1 @@
+"""Placing jobs on simulated GPUs that others use as well."""
