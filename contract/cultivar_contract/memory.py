@@ -84,7 +84,7 @@ def activation_bytes(recipe: pb.TrainingSpec) -> int:
 
 
 def parameter_count(recipe: pb.TrainingSpec, num_classes: int) -> int:
-    """Return how many parameters the network has, at most.
+    """Return how many parameters the network has, at most; biases, a hundredth of them, are left out.
 
     Args:
         recipe: resolved.

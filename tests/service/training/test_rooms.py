@@ -35,14 +35,12 @@ def room(of: Gpu, *tenants: Tenant) -> Room:
     return rooms([of], tenants, max_processes=5)[0]
 
 
-def test_a_job_goes_where_most_memory_is_left_and_of_equals_to_the_first() -> None:
-    offered = rooms([gpu(0, used=20), gpu(1), gpu(2)], [tenant(7, 10, index=1)], max_processes=5)
+def test_a_job_goes_where_fewest_compute_then_where_most_memory_is_left_then_to_the_first() -> None:
+    busy, narrow, wide = gpu(0, pids={1: 0}), gpu(1, used=20), gpu(2, used=10)
 
-    chosen = choose(offered, job(60))
-
-    assert [one.free_bytes // GB for one in offered] == [60, 70, 80]
-    assert chosen is offered[2]
-    assert choose(rooms([gpu(1), gpu(0)], [], max_processes=5), job(1)).gpu.index == 0  # type: ignore[union-attr]
+    assert choose(rooms([busy, narrow, wide], [], max_processes=5), job(10)).gpu is wide  # type: ignore[union-attr]
+    assert choose(rooms([busy, narrow], [], max_processes=5), job(70)).gpu is busy  # type: ignore[union-attr]
+    assert choose(rooms([gpu(4), gpu(3)], [], max_processes=5), job(1)).gpu.index == 3  # type: ignore[union-attr]
 
 
 def test_what_a_job_will_still_take_is_reserved() -> None:
