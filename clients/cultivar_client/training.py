@@ -100,6 +100,14 @@ class TrainingCalls(Connection):
         request = training_pb2.DeleteTrainingJobRequest(name=name)
         await self._unary(self._training.DeleteTrainingJob, request, empty_pb2.Empty)
 
+    async def list_gpus(self, *, memory_bytes: int = 0) -> training_pb2.ListGpusResponse:
+        """Answers the GPUs that jobs may use, who has what of them, and the host's cores and memory.
+
+        With `memory_bytes` also where a job that takes so much would go, and why. Raises CultivarError.
+        """
+        request = training_pb2.ListGpusRequest(memory_bytes=memory_bytes)
+        return await self._unary(self._training.ListGpus, request, training_pb2.ListGpusResponse)
+
     async def list_architectures(self) -> list[architecture_pb2.Architecture]:
         """Answers all networks that can be asked for, by name. Raises CultivarError."""
         response = await self._unary(

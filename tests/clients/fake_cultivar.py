@@ -122,6 +122,30 @@ class FakeCultivar(
             memory={"batch_size": 16, "training_bytes": 2_500_000},
         )
 
+    def ListGpus(self, request, context):
+        self._note(request, context)
+        return training_pb2.ListGpusResponse(
+            gpus=[
+                {
+                    "name": "NVIDIA H200",
+                    "total_bytes": 141 * 10**9,
+                    "used_bytes": 12 * 10**9,
+                    "reserved_bytes": 4 * 10**9,
+                    "free_bytes": 125 * 10**9,
+                    "processes": [
+                        {"pid": 41, "used_bytes": 11 * 10**9, "owner": "trainingJobs/1"},
+                        {"pid": 42},
+                    ],
+                    "max_processes": 5,
+                }
+            ],
+            placement="GPU 0: 125.0 GB free",
+            cores=16,
+            cores_used=4,
+            host_total_bytes=64 * 10**9,
+            host_free_bytes=60 * 10**9,
+        )
+
     def CalculateLayer(self, request, context):
         self._note(request, context)
         answer = architecture_pb2.CalculateLayerResponse(out_channels=2, output_size=[16], parameters=20)

@@ -12,6 +12,7 @@ from cultivar_client.cli import (
     calculate,
     datasets,
     evaluate,
+    gpus,
     jobs,
     models,
     predict,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")
+app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
 app.command("architectures")(architectures.architectures)
