@@ -53,13 +53,15 @@ class FakeHost:
 
 
 @contextmanager
-def placed_on(folder: Path, nvml: FakeNvml, host: FakeHost, **settings: object) -> Iterator[Placement]:
+def placed_on(
+    folder: Path, nvml: FakeNvml, host: FakeHost, *, metrics: Metrics | None = None, **settings: object
+) -> Iterator[Placement]:
     """Give a placement over simulated devices."""
     config = Config(data_dir=folder, weights_dir=folder, datasets_root=folder, **settings)  # type: ignore[arg-type]
     catalog = Catalog(config.catalog)
     try:
         occupancy = Occupancy(config, GpuReader(nvml=nvml), host, serves_on_gpu=False, fresh_s=0)
-        yield Placement(config, occupancy, MemoryNeeds(catalog), Metrics().placement)
+        yield Placement(config, occupancy, MemoryNeeds(catalog), (metrics or Metrics()).placement)
     finally:
         catalog.close()
 

@@ -87,3 +87,15 @@ def test_the_command_refuses_a_public_address_with_one_line_and_status_2(tmp_pat
     assert len(ended.stderr.splitlines()) == 1
     assert "CULTIVAR_INSECURE" in ended.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_how_gpus_are_shared_can_be_set() -> None:
+    environment = {"CULTIVAR_MAX_JOBS_PER_GPU": "2", "CULTIVAR_SERVING_GPU_BYTES": "0", "CUDA_VISIBLE_DEVICES": "1"}
+
+    config = read_config(["--max-running-jobs", "3"], environment)
+
+    assert (config.max_running_jobs, config.max_jobs_per_gpu, config.serving_gpu_bytes) == (3, 2, 0)
+    assert (config.visible_gpus, read_config([], {}).visible_gpus) == ("1", None)
+    for name, value in (("MAX_JOBS_PER_GPU", "0"), ("SERVING_GPU_BYTES", "-1"), ("MAX_RUNNING_JOBS", "-1")):
+        with pytest.raises(ValueError, match=f"{name.lower()} {value}: use"):
+            read_config([], {f"CULTIVAR_{name}": value})

@@ -105,3 +105,14 @@ async def test_a_hung_driver_holds_up_nobody_for_long_and_has_one_thread() -> No
     assert time.monotonic() - started < 1
     release.set()
     assert len(await GpuReader(nvml=FakeNvml(FakeGpu())).read()) == 1
+
+
+@pytest.mark.gpu
+async def test_a_real_driver_tells_of_its_gpus() -> None:
+    gpus = await GpuReader().read()
+    if not gpus:
+        pytest.skip("needs a GPU")
+
+    assert all(gpu.uuid.startswith("GPU-") and gpu.name for gpu in gpus)
+    assert all(0 < gpu.free_bytes <= gpu.total_bytes for gpu in gpus)
+    assert all(abs(gpu.total_bytes - gpu.used_bytes - gpu.free_bytes) < 1 << 30 for gpu in gpus)

@@ -11,6 +11,7 @@ from benchmarks.placement.fake_nvml import GB, FakeGpu, FakeNvml, uuid
 from benchmarks.placement.world import FakeHost, estimated_bytes, make_job, placed_on
 from cultivar.v1 import state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.training.placement import NoRoom, Place, Placement
 
 
@@ -226,3 +227,20 @@ async def test_the_number_of_running_jobs_can_be_limited(tmp_path: Path, limit: 
     with placement_on(tmp_path, FakeGpu(), max_running_jobs=limit) as placement:
         await device_of(placement, "a")
         assert (await device_of(placement, "b")).startswith(second)
+
+
+async def test_reserved_memory_and_refusals_are_counted(tmp_path: Path) -> None:
+    metrics = Metrics()
+    with placement_on(tmp_path, FakeGpu(total_bytes=10 * GB), metrics=metrics) as placement:
+        await device_of(placement, "a", memory_limit_bytes=GB)
+        await device_of(placement, "b", memory_limit_bytes=GB)
+        await device_of(placement, "c", batch_size=256)
+
+        reserved = metrics.registry.get_sample_value("cultivar_placement_reserved_bytes", {"gpu": "0"})
+        placement.release("a")
+        placement.release("b")
+        after = metrics.registry.get_sample_value("cultivar_placement_reserved_bytes", {"gpu": "0"})
+
+    assert reserved == 2 * (GB + (500 << 20))
+    assert after is None
+    assert metrics.registry.get_sample_value("cultivar_placement_refusals_total") == 1
