@@ -45,8 +45,11 @@ class HostReader:
         return HostMemory(total, max(0, available))
 
     def trainer(self, job_id: str) -> int | None:
-        """Return the pid of a job's trainer; None where there is none that has taken its lock."""
-        process = RunDirectory(self._runs / job_id).holder()
+        """Return the pid of a job's trainer; None where none is known to have taken its lock."""
+        try:
+            process = RunDirectory(self._runs / job_id).holder()
+        except OSError:
+            return None  # it then counts in full, which is safe
         return None if process is None else process.pid
 
     def resident_bytes(self, pid: int) -> int:

@@ -94,7 +94,9 @@ def choose(candidates: Sequence[Room], prediction: Prediction) -> Room | None:
     Processes on one GPU take turns. In the simulation (benchmarks/placement) a queue was worked off soonest so, and
     GPUs idled less than by most free memory or by the tightest fit.
     """
-    fitting = [room for room in candidates if room.takes(prediction)]
+    taking = [room for room in candidates if room.takes(prediction)]
+    # An empty GPU that is too small by an estimate comes last.
+    fitting = [room for room in taking if prediction.needed_bytes <= room.free_bytes] or taking
     return min(fitting, key=lambda room: (room.num_processes, -room.free_bytes, room.gpu.index), default=None)
 
 

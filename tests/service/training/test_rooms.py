@@ -107,6 +107,12 @@ def test_an_estimate_that_is_too_large_is_tried_where_nobody_computes() -> None:
     assert "waits for one where nobody computes" in refusals([taken], job(100, is_measured=False))
 
 
+def test_a_shared_gpu_that_suffices_is_better_than_an_empty_one_that_may_not() -> None:
+    small, shared = gpu(0, total=10), gpu(1, pids={1: 0})
+
+    assert choose(rooms([small, shared], [], max_processes=5), job(30, is_measured=False)).gpu is shared  # type: ignore[union-attr]
+
+
 def test_a_gpu_with_much_hidden_use_is_not_taken_for_empty() -> None:
     assert not room(gpu(used=30)).is_empty
     assert not room(gpu(), tenant(None, 1)).is_empty
