@@ -91,8 +91,8 @@ def rooms(gpus: Iterable[Gpu], tenants: Collection[Tenant], *, max_processes: in
 def choose(candidates: Sequence[Room], prediction: Prediction) -> Room | None:
     """Return the GPU where fewest compute, then where most memory is free, then the first; None: no room.
 
-    Processes on one GPU take turns. In the simulation (benchmarks/placement) a queue was worked off soonest so, and
-    GPUs idled less than by most free memory or by the tightest fit.
+    Processes on one GPU take turns. In the simulation (benchmarks/placement, 10 seeds), where that costs nothing, a
+    queue took 382 s so, 401 s by most free memory alone and 369 s by the tightest fit.
     """
     taking = [room for room in candidates if room.takes(prediction)]
     # An empty GPU that is too small by an estimate comes last.
