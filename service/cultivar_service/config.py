@@ -1,6 +1,7 @@
 """Everything that can be set about the service, checked once, at the edge."""
 
 import ipaddress
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +133,10 @@ class Config:
     """Program and first arguments of a trainer; empty: the installed cultivar_trainer, where there is one."""
     max_running_jobs: int = 1
     """Trainer processes that train at a time."""
+    retry_delay_s: float = 10.0
+    """Seconds before a job's next attempt, after one that was lost; each further one without progress doubles it."""
+    priority_ageing: float = 1.0
+    """Points of priority that a job gains for each minute that it waits."""
     max_running_imports: int = 1
     """Trainer processes that import data sets at a time."""
     max_queued_jobs: int = 1000
@@ -180,6 +185,9 @@ class Config:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+        for name in ("retry_delay_s", "priority_ageing"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
 

@@ -38,6 +38,7 @@ from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.placement import Placement
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -79,7 +80,7 @@ class Service:
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
-        self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
+        self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics, Placement(config), None)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
