@@ -55,6 +55,8 @@ class Service:
     """Where the metrics page listens, once started."""
     publisher: Publisher
     """Makes versions of packages."""
+    jobs: Jobs
+    """Training jobs."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -80,7 +82,7 @@ class Service:
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self._imports = Imports(config, catalog, storage, executor)
-        self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics, Placement(config), None)
+        self.jobs = Jobs(config, catalog, storage, executor, publisher, metrics, Placement(config), None)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
@@ -93,7 +95,7 @@ class Service:
                     DatasetApi(catalog, self._imports, config.datasets_root),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
-                    TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
+                    TrainingApi(catalog, self.jobs, sources, descriptions, config.weights_dir),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
                     evaluations,
@@ -154,7 +156,7 @@ class Service:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._live.start()
         await self._imports.start()
-        await self._jobs.start()
+        await self.jobs.start()
         await self._grpc.start()
         await self._grpc.serve()
         await self._live.warm_previous()
@@ -167,7 +169,7 @@ class Service:
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""
         await self.drain()
-        await self._jobs.close()
+        await self.jobs.close()
         await self._imports.close()
         await self._live.close()
         await self._registry.close()
