@@ -69,9 +69,11 @@ class Outlook:
                 )
             )
             epoch_s = epoch_seconds(finished)
+            queued = {jobs.identifier(job) for job in waiting}
             left_s = [
                 left if (left := attempt.left_s()) is not None else estimate(attempt.job, epoch_s)
-                for attempt in self._runner.attempts.values()
+                for job_id, attempt in self._runner.attempts.items()
+                if job_id not in queued  # else its trainer has just ended, to be tried again
             ]
             self._forecasts = forecast(waiting, epoch_s, left_s, now_ns=time.time_ns())
         return self._forecasts

@@ -29,8 +29,22 @@ _ROOM_INTERVAL_S = 2.0
 """Seconds after which room is looked for again: neighbours on a device come and go without telling."""
 _TELL_INTERVAL_S = 60.0
 """Shortest time between two events of a job that say why it waits: free memory changes all the time."""
-_HEAD_PATIENCE_S = 600.0
+HEAD_PATIENCE_S = 600.0
 """Seconds that the first job may be overtaken by others that take the same kind of device."""
+
+
+class Head:
+    """The first job for which there is no room, and since when it is that."""
+
+    def __init__(self) -> None:
+        self._job_id = ""
+        self._since_s = 0.0
+
+    def has_lost_patience(self, job_id: str, time_s: float) -> bool:
+        """Tell whether a job, now the first, has been so for longer than it may be overtaken."""
+        if job_id != self._job_id:
+            self._job_id, self._since_s = job_id, time_s
+        return time_s - self._since_s >= HEAD_PATIENCE_S
 
 
 class Scheduler:
@@ -57,7 +71,7 @@ class Scheduler:
         self._metrics = metrics
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._head = ("", 0.0)
+        self._head = Head()
         self._told: dict[str, float] = {}
         runner.on_end = self._look_for_room
 
@@ -115,7 +129,7 @@ class Scheduler:
             elif isinstance(place := await self._place(job), Place):
                 await self._start(job_id, place)
             else:
-                if not refusals and self._has_lost_patience(job_id):
+                if not refusals and self._head.has_lost_patience(job_id, time.monotonic()):
                     kept_free = _kinds(job)
                 refusals[job_id] = place.reason
         await self._tell({jobs.identifier(job): job for job in waiting}, refusals)
@@ -127,13 +141,6 @@ class Scheduler:
         except InsufficientDisk as error:
             return NoRoom(error.message)
         return await self._placement.place(job)
-
-    def _has_lost_patience(self, head: str) -> bool:
-        name, since = self._head
-        if name != head:
-            self._head = (head, time.monotonic())
-            return False
-        return time.monotonic() - since >= _HEAD_PATIENCE_S
 
     async def _start(self, job_id: str, place: Place) -> None:
         events = [state_event(RUNNING), now(event_pb2.JobEvent(placed=place.event))]

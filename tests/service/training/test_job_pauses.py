@@ -57,15 +57,18 @@ async def test_a_paused_job_holds_no_device_and_goes_on_when_it_is_resumed(tmp_p
 
 async def test_a_waiting_job_pauses_at_once_and_loses_its_place(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
-        await begun(client)
+        first = await begun(client)
         second, third = await client.create_job(), await client.create_job()
 
         paused = await client.pause(second.name)
         await client.resume(second.name)
+        positions = [(await client.job(job.name)).queue_position for job in (third, second)]
+        for job in (third, second, first):
+            await client.cancel(job.name)
+        await client.reached(first.name, CANCELLED)
 
         assert paused.state == PAUSED
-        assert (await client.job(third.name)).queue_position == 1
-        assert (await client.job(second.name)).queue_position == 2
+        assert positions == [1, 2]
 
 
 async def test_a_job_can_be_cancelled_while_it_pauses_and_when_it_is_paused(tmp_path: Path, package: Path) -> None:

@@ -171,7 +171,6 @@ async def test_a_trainer_without_its_lock_yet_is_not_taken_for_dead(tmp_path: Pa
         assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
 
 
-
 async def rewrite(folder: Path, change: Callable[[sa.Connection], object]) -> None:
     """Change the catalog as a service would that is killed just then."""
     catalog = Catalog(folder / "data/catalog.sqlite")
