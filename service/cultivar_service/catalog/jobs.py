@@ -18,6 +18,7 @@ def insert(
     connection: sa.Connection, job: training_pb2.TrainingJob, *, request_id: str, request_digest: str
 ) -> training_pb2.TrainingJob:
     """Add a job in state QUEUED, with its first event."""
+    rows = _happen(job, [state_event(QUEUED)])
     connection.execute(
         jobs.insert().values(
             id=identifier(job),
@@ -31,7 +32,8 @@ def insert(
             queued_ns=job.create_time.ToNanoseconds(),
         )
     )
-    return append(connection, identifier(job), [state_event(QUEUED)])
+    connection.execute(events.insert(), rows)
+    return job
 
 
 def get(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob | None:
@@ -151,14 +153,8 @@ def append(
     assert job is not None, job_id
     had_trainer = job.state in ACTIVE
     job.run_seconds += ran_s
-    rows = []
-    for event in happened:
-        job.last_event += 1
-        apply(job, event)
-        event.number, event.attempt = job.last_event, job.attempt
-        rows.append({"job": job_id, "number": event.number, "payload": event.SerializeToString()})
-    if rows:
-        connection.execute(events.insert(), rows)
+    if happened:
+        connection.execute(events.insert(), _happen(job, happened))
         values = {
             "state": job.state,
             "retry_ns": job.retry_time.ToNanoseconds() if job.HasField("retry_time") else 0,
@@ -168,3 +164,14 @@ def append(
             values["queued_ns"] = happened[-1].time.ToNanoseconds()
         connection.execute(jobs.update().where(jobs.c.id == job_id).values(**values))
     return job
+
+
+def _happen(job: training_pb2.TrainingJob, happened: Sequence[event_pb2.JobEvent]) -> list[dict[str, object]]:
+    """Number events, bring the job up to date, and return the events' rows."""
+    rows: list[dict[str, object]] = []
+    for event in happened:
+        job.last_event += 1
+        apply(job, event)
+        event.number, event.attempt = job.last_event, job.attempt
+        rows.append({"job": identifier(job), "number": event.number, "payload": event.SerializeToString()})
+    return rows

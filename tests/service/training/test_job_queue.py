@@ -1,21 +1,15 @@
 """Which waiting job starts next, and what the others are told."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from running_service import CANCELLED, QUEUED, SUCCEEDED, eventually, make_config, make_spec, running, scheduling
+from lone_jobs import create, jobs_of, when
+from running_service import CANCELLED, QUEUED, SUCCEEDED, make_config, running, scheduling
 
 from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.catalog.models import Publication
-from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
-from cultivar_service.telemetry.metrics import Metrics
-from cultivar_service.training.executor import Executor
-from cultivar_service.training.jobs import Jobs
 from cultivar_service.training.placement import NoRoom, Place, Placement
 from cultivar_service.training.scheduler import HEAD_PATIENCE_S, Head
 
@@ -114,54 +108,22 @@ class OneModelAtATime(Placement):
         self.taken.pop(job_id, None)
 
 
-class NoPublisher:
-    """Makes a version of any package."""
-
-    async def publish(self, job: training_pb2.TrainingJob, package: Path) -> Publication:
-        return Publication(model_version="models/flowers/versions/1")
-
-
-@asynccontextmanager
-async def jobs_of(config: Config, placement: Placement) -> AsyncIterator[Jobs]:
-    """The jobs of a service, with another placement."""
-    storage, catalog = DataDirectory(config), Catalog(config.catalog)
-    executor = Executor(config.trainer_command, grace_s=1.0)
-    found = Jobs(config, catalog, storage, executor, NoPublisher(), Metrics(), placement, None)
-    await found.start()
-    yield found
-    await found.close()
-    catalog.close()
-    storage.close()
-
-
 async def test_a_job_without_room_is_overtaken_told_why_and_started_when_there_is_room(
     tmp_path: Path, package: Path
 ) -> None:
     config = make_config(tmp_path, behaviour="gated", package=package)
     async with running(config) as (_, client):
         await client.import_flowers()
-    async with jobs_of(config, OneModelAtATime(config)) as found:
-
-        async def create(model: str) -> str:
-            recipe = make_spec(dataset="datasets/flowers/versions/1", model=model)
-            return jobs.identifier(await found.create(recipe, recipe, [], "", creator=""))
-
-        async def when(job_id: str, holds: Callable[[training_pb2.TrainingJob], object]) -> training_pb2.TrainingJob:
-            async def seen() -> training_pb2.TrainingJob | None:
-                job = await found.get(job_id)
-                return job if holds(job) else None
-
-            return await eventually(seen)
-
-        first, second, other = [await create(model) for model in ("flowers", "flowers", "other")]
-        overtaking = await when(other, lambda job: job.HasField("latest_epoch"))
-        waiting = await when(second, lambda job: job.waiting_reason)
-        await when(first, lambda job: job.HasField("latest_epoch"))
+    async with jobs_of(config, placement=OneModelAtATime(config)) as found:
+        first, second, other = [await create(found, model=model) for model in ("flowers", "flowers", "other")]
+        overtaking = await when(found, other, lambda job: job.HasField("latest_epoch"))
+        waiting = await when(found, second, lambda job: job.waiting_reason)
+        await when(found, first, lambda job: job.HasField("latest_epoch"))
         for job_id in (first, second, other):
             (config.runs / job_id).mkdir(exist_ok=True)
             (config.runs / job_id / "go").touch()
-        ended = await when(second, lambda job: job.state == SUCCEEDED)
-        await when(other, lambda job: job.state == SUCCEEDED)
+        ended = await when(found, second, lambda job: job.state == SUCCEEDED)
+        await when(found, other, lambda job: job.state == SUCCEEDED)
 
         assert overtaking.placement.reason == "free"
         assert (waiting.state, waiting.waiting_reason) == (QUEUED, "flowers has its job")
