@@ -79,7 +79,7 @@ class JobLog:
         while True:
             await self._uncounted.wait()
             self._uncounted.clear()
-            await self.count()
+            await persist(self.count)
             await asyncio.sleep(_COUNT_INTERVAL_S)
 
 

@@ -165,7 +165,7 @@ class Runner:
             ran_s=max(0, trainer.end_ns() - attempt.start_ns) / 1e9,
             demanded=attempt.demand is not None,
             made_progress=progress_mark(attempt.job) > attempt.begun_at,
-            # A trainer that died while no service watched died with it, of what has passed: a restart of the host.
+            # Where it died while no service watched, both died together: of a restart of the host, which is over.
             delay=trainer.seen_alive,
         )
 

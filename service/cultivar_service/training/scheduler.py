@@ -17,7 +17,7 @@ from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, TrainerNotInstalled
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.training.executor import Executor
-from cultivar_service.training.job_log import UNWRITABLE, JobLog
+from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.placement import NoRoom, Place, Placement
 from cultivar_service.training.runner import Runner
 
@@ -85,11 +85,10 @@ class Scheduler:
             self._work.clear()
             self._room.clear()
             try:
-                refused = await self._start_jobs()
-            except UNWRITABLE as error:
-                logger.error("jobs can't be started, trying again: %s", error)
-                refused = True
-            await self._rest(refused=refused)
+                await self._rest(refused=await self._start_jobs())
+            except Exception:  # One look that went wrong, for whatever reason, must not be the queue's last.
+                logger.exception("jobs can't be started just now")
+                await asyncio.sleep(_ROOM_INTERVAL_S)
 
     def _look_for_room(self) -> None:
         self._work.set()
