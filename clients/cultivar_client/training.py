@@ -53,10 +53,13 @@ class TrainingCalls(Connection):
         return await self._unary(self._training.GetTrainingJob, request, training_pb2.TrainingJob)
 
     def list_training_jobs(
-        self, *, states: Sequence[state_pb2.TrainingJobState] = (), page_size: int = 0
+        self, *, states: Sequence[state_pb2.TrainingJobState] = (), mine: bool = False, page_size: int = 0
     ) -> AsyncIterator[training_pb2.TrainingJob]:
-        """Yields all jobs, newest first; with `states` only those in one of them. Raises CultivarError."""
-        request = training_pb2.ListTrainingJobsRequest(states=states, page_size=page_size)
+        """Yields all jobs, newest first; with `states` only those in one of them, with `mine` only the caller's.
+
+        Raises CultivarError.
+        """
+        request = training_pb2.ListTrainingJobsRequest(states=states, mine=mine, page_size=page_size)
         return self._pages(
             self._training.ListTrainingJobs,
             request,
@@ -94,6 +97,21 @@ class TrainingCalls(Connection):
         """Asks a job to stop; repeating it changes nothing. Raises CultivarError."""
         request = training_pb2.CancelTrainingJobRequest(name=name)
         return await self._unary(self._training.CancelTrainingJob, request, training_pb2.TrainingJob)
+
+    async def pause_training_job(self, name: str) -> training_pb2.TrainingJob:
+        """Asks a job to give its device back until it is resumed; repeats change nothing. Raises CultivarError."""
+        request = training_pb2.PauseTrainingJobRequest(name=name)
+        return await self._unary(self._training.PauseTrainingJob, request, training_pb2.TrainingJob)
+
+    async def resume_training_job(self, name: str) -> training_pb2.TrainingJob:
+        """Queues a paused job again; repeating it changes nothing. Raises CultivarError."""
+        request = training_pb2.ResumeTrainingJobRequest(name=name)
+        return await self._unary(self._training.ResumeTrainingJob, request, training_pb2.TrainingJob)
+
+    async def export_training_job(self, name: str) -> training_pb2.TrainingJob:
+        """Queues a cancelled or failed job again, to make a version of its best epoch. Raises CultivarError."""
+        request = training_pb2.ExportTrainingJobRequest(name=name)
+        return await self._unary(self._training.ExportTrainingJob, request, training_pb2.TrainingJob)
 
     async def delete_training_job(self, name: str) -> None:
         """Deletes a finished job; its model version stays. Raises CultivarError."""

@@ -87,6 +87,8 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         serving_gpu_bytes=_number("serving_gpu_bytes", setting("serving_gpu_bytes", str(1 << 30))),
         visible_gpus=environment.get("CUDA_VISIBLE_DEVICES"),
         max_queued_images=_number("max_queued_images", setting("max_queued_images", "64")),
+        retry_delay_s=_decimal("retry_delay_s", setting("retry_delay_s", "10")),
+        priority_ageing=_decimal("priority_ageing", setting("priority_ageing", "1")),
         inference_threads=_number("inference_threads", setting("inference_threads", "1")),
         security=Security(
             certificate=file("tls_certificate"),
@@ -152,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-queued-images", metavar="N", help="images that may wait for a model version (default: 64)"
     )
+    parser.add_argument(
+        "--retry-delay-s", metavar="S", help="seconds before a lost job's next attempt, doubling (default: 10)"
+    )
+    parser.add_argument(
+        "--priority-ageing", metavar="POINTS", help="priority that a job gains for each minute it waits (default: 1)"
+    )
     parser.add_argument("--inference-threads", metavar="N", help="threads that compute one batch on a CPU (default: 1)")
     parser.add_argument(
         "--tls-certificate", metavar="FILE", help="PEM file of the certificate and its chain: gRPC by TLS"
@@ -177,6 +185,13 @@ def _number(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"CULTIVAR_{name.upper()} {text!r}: use a whole number") from None
+
+
+def _decimal(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"CULTIVAR_{name.upper()} {text!r}: use a number") from None
 
 
 def _boolean(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Everything that can be set about the service, checked once, at the edge."""
 
 import ipaddress
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,10 @@ class Config:
     """GPU memory that is kept for predictions, where a GPU computes them."""
     visible_gpus: str | None = None
     """CUDA_VISIBLE_DEVICES: the GPUs that jobs may use; None: all."""
+    retry_delay_s: float = 10.0
+    """Seconds before a job's next attempt, after one that was lost; each further one without progress doubles it."""
+    priority_ageing: float = 1.0
+    """Points of priority that a job gains for each minute that it waits."""
     max_running_imports: int = 1
     """Trainer processes that import data sets at a time."""
     max_queued_jobs: int = 1000
@@ -186,8 +191,8 @@ class Config:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
-        for name in ("max_running_jobs", "serving_gpu_bytes"):
-            if getattr(self, name) < 0:
+        for name in ("max_running_jobs", "serving_gpu_bytes", "retry_delay_s", "priority_ageing"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")

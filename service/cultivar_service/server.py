@@ -61,6 +61,8 @@ class Service:
     """Where the metrics page listens, once started."""
     publisher: Publisher
     """Makes versions of packages."""
+    jobs: Jobs
+    """Training jobs."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -92,8 +94,8 @@ class Service:
             HostReader(config.runs),
             serves_on_gpu=sessions.wants_gpu(config.device),
         )
-        self._placement = Placement(config, occupancy, MemoryNeeds(catalog), metrics.placement)
-        self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
+        placement = Placement(config, occupancy, MemoryNeeds(catalog), metrics.placement)
+        self.jobs = Jobs(config, catalog, storage, executor, publisher, metrics, placement, None)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
@@ -106,7 +108,7 @@ class Service:
                     DatasetApi(catalog, self._imports, config.datasets_root),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
-                    TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
+                    TrainingApi(catalog, self.jobs, sources, descriptions, config.weights_dir),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
                     GpuApi(occupancy),
@@ -168,7 +170,7 @@ class Service:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._live.start()
         await self._imports.start()
-        await self._jobs.start()
+        await self.jobs.start()
         await self._grpc.start()
         await self._grpc.serve()
         await self._live.warm_previous()
@@ -181,7 +183,7 @@ class Service:
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""
         await self.drain()
-        await self._jobs.close()
+        await self.jobs.close()
         await self._imports.close()
         await self._live.close()
         await self._registry.close()

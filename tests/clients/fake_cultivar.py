@@ -96,6 +96,18 @@ class FakeCultivar(
             training_jobs=jobs, next_page_token=str(page + 1) if page < 2 else ""
         )
 
+    def PauseTrainingJob(self, request, context):
+        self._note(request, context)
+        return training_pb2.TrainingJob(name=request.name, state=state_pb2.TRAINING_JOB_STATE_PAUSING)
+
+    def ResumeTrainingJob(self, request, context):
+        self._note(request, context)
+        return training_pb2.TrainingJob(name=request.name, state=state_pb2.TRAINING_JOB_STATE_QUEUED)
+
+    def ExportTrainingJob(self, request, context):
+        self._note(request, context)
+        return training_pb2.TrainingJob(name=request.name, state=state_pb2.TRAINING_JOB_STATE_QUEUED)
+
     def DeleteTrainingJob(self, request, context):
         self._note(request, context)
         return empty_pb2.Empty()

@@ -10,7 +10,7 @@ from fake_cultivar import VERSION, FakeCultivar, epoch, serving
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cultivar.v1 import dataset_pb2, event_pb2, state_pb2
+from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2
 from cultivar_client.cli import app, session
 from cultivar_client.cli.follow import JobView
 
@@ -253,6 +253,62 @@ def test_the_address_and_token_may_come_from_the_environment(fake):
 
     assert result.exit_code == 0
     assert fake.metadata["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(("verb", "state"), [("pause", "pausing"), ("resume", "queued"), ("export", "queued")])
+def test_a_job_is_asked_for_something_and_its_state_is_told(fake, cultivar, verb, state):
+    result = cultivar("jobs", verb, "trainingJobs/1")
+
+    assert (result.exit_code, result.stdout) == (0, f"trainingJobs/1 {state}\n")
+    assert fake.requests[0].name == "trainingJobs/1"
+
+
+def test_my_own_jobs_are_asked_for(fake, cultivar):
+    cultivar("jobs", "list", "--mine")
+
+    assert fake.requests[0].mine
+
+
+def test_a_waiting_job_tells_what_it_waits_for(fake, cultivar):
+    fake.job.MergeFrom(
+        training_pb2.TrainingJob(
+            state=state_pb2.TRAINING_JOB_STATE_QUEUED,
+            attempt=2,
+            attempts_without_progress=1,
+            queue_position=3,
+            waiting_reason="GPU 0: 5 of 5 processes",
+            run_seconds=75,
+            placement=event_pb2.Placed(device="cuda:0", predicted_bytes=3_200_000_000, free_bytes=20_100_000_000),
+        )
+    )
+    fake.job.expected_start_time.FromSeconds(0x60000000)
+
+    lines = [line.split(maxsplit=1) for line in cultivar("jobs", "show", "trainingJobs/1").stdout.splitlines()]
+
+    assert ["attempt", "2, the last 1 without a newer checkpoint"] in lines
+    assert ["ran", "1 min 15 s"] in lines
+    assert ["position", "3"] in lines
+    assert ["expected", "start  2021-01-14 08:25:36"] in lines
+    assert ["waits", "for       GPU 0: 5 of 5 processes"] in lines
+    assert ["placed", "on       cuda:0 (3.2 GB expected, 20.1 GB were free)"] in lines
+
+
+def test_a_failed_attempt_and_a_resume_are_told(fake, cultivar):
+    cause = event_pb2.Failure(reason="TRAINER_LOST", message="the trainer was killed")
+    failed = event_pb2.AttemptFailed(cause=cause, attempts_without_progress=1, retry_seconds=10)
+    resumed = event_pb2.TrainingResumed(epoch=3, step=120)
+    refused = event_pb2.PlacementRefused(reason="GPU 0: 5 of 5 processes")
+    fake.events = [
+        event_pb2.JobEvent(number=1, attempt=1, attempt_failed=failed),
+        event_pb2.JobEvent(number=2, attempt=1, placement_refused=refused),
+        event_pb2.JobEvent(number=3, attempt=2, training_resumed=resumed),
+    ]
+
+    assert cultivar(*TRAIN).stdout.splitlines()[1:] == [
+        "attempt 1 failed: the trainer was killed; another follows in 10 s",
+        "waits for room: GPU 0: 5 of 5 processes",
+        "goes on from epoch 3, update 120",
+    ]
 
 
 def test_jobs_list_prints_json_alone(cultivar):

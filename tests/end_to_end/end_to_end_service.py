@@ -43,6 +43,7 @@ class RunningService:
             "CULTIVAR_METRICS_ADDRESS": "127.0.0.1:0",
             "CULTIVAR_WEIGHTS_DIR": str(self.folder / "weights"),
             "CULTIVAR_DATASETS_ROOT": str(self.folder / "sources"),
+            "CULTIVAR_RETRY_DELAY_S": "0.2",
         }
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

@@ -70,14 +70,31 @@ def test_a_cancelled_jobs_trainer_is_gone_within_ten_seconds_and_its_log_stays(s
 
 
 @pytest.mark.slow
-def test_a_trainer_that_is_killed_fails_its_job_and_nothing_else(start_service: StartService) -> None:
+def test_a_trainer_that_is_killed_is_followed_by_another(start_service: StartService) -> None:
     service = start_service()
     service.cultivar("datasets create flowers --folder flowers")
-    job = service.cultivar(f"{TRAIN} --epochs 10000 --detach").split()[-1].strip()
+    job = service.cultivar(f"{TRAIN} --epochs 30 --detach").split()[-1].strip()
     wait_for(service, job, lambda state: state.get("latestEpoch", {}).get("epoch", 0) >= 1)
 
     os.kill(trainers(service)[0], signal.SIGKILL)
 
-    ended = wait_for(service, job, lambda state: state["state"] == "TRAINING_JOB_STATE_FAILED")
-    assert ended["error"]["reason"] == "TRAINER_LOST"
-    service.cultivar(TRAIN)
+    ended = wait_for(service, job, lambda state: state["state"] == "TRAINING_JOB_STATE_SUCCEEDED")
+    assert ended["attempt"] == 2
+    assert ended["latestEpoch"]["epoch"] == 30
+
+
+@pytest.mark.slow
+def test_a_paused_job_has_no_trainer_and_succeeds_when_it_is_resumed(start_service: StartService) -> None:
+    service = start_service()
+    service.cultivar("datasets create flowers --folder flowers")
+    job = service.cultivar(f"{TRAIN} --epochs 30 --detach").split()[-1].strip()
+    wait_for(service, job, lambda state: state.get("latestEpoch", {}).get("epoch", 0) >= 1)
+
+    service.cultivar(f"jobs pause {job}")
+    wait_for(service, job, lambda state: state["state"] == "TRAINING_JOB_STATE_PAUSED")
+    while_paused = trainers(service)
+    service.cultivar(f"jobs resume {job}")
+    ended = wait_for(service, job, lambda state: state["state"] == "TRAINING_JOB_STATE_SUCCEEDED")
+
+    assert while_paused == []
+    assert ended["attempt"] == 2

@@ -28,6 +28,8 @@ from cultivar_service.server import Service
 
 QUEUED = state_pb2.TRAINING_JOB_STATE_QUEUED
 RUNNING = state_pb2.TRAINING_JOB_STATE_RUNNING
+PAUSING = state_pb2.TRAINING_JOB_STATE_PAUSING
+PAUSED = state_pb2.TRAINING_JOB_STATE_PAUSED
 CANCELLING = state_pb2.TRAINING_JOB_STATE_CANCELLING
 SUCCEEDED = state_pb2.TRAINING_JOB_STATE_SUCCEEDED
 FAILED = state_pb2.TRAINING_JOB_STATE_FAILED
@@ -49,6 +51,7 @@ def make_config(folder: Path, *, behaviour: str = "succeed", package: Path | str
         "drain_grace_s": 5.0,
         "min_free_bytes": 0,
         "inference_threads": 1,
+        "retry_delay_s": 0.05,
     }
     return Config(**{**defaults, **settings})
 
@@ -92,6 +95,25 @@ class Client:
         await self.events(job.name)
         return await self.job(job.name)
 
+    async def reached(self, name: str, state: int) -> training_pb2.TrainingJob:
+        async def seen() -> training_pb2.TrainingJob | None:
+            job = await self.job(name)
+            return job if job.state == state else None
+
+        return await eventually(seen)
+
+    async def pause(self, name: str) -> training_pb2.TrainingJob:
+        return await self.training.PauseTrainingJob(training_pb2.PauseTrainingJobRequest(name=name))
+
+    async def resume(self, name: str) -> training_pb2.TrainingJob:
+        return await self.training.ResumeTrainingJob(training_pb2.ResumeTrainingJobRequest(name=name))
+
+    async def export(self, name: str) -> training_pb2.TrainingJob:
+        return await self.training.ExportTrainingJob(training_pb2.ExportTrainingJobRequest(name=name))
+
+    async def cancel(self, name: str) -> training_pb2.TrainingJob:
+        return await self.training.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(name=name))
+
     async def first_epoch(self, name: str) -> training_pb2.TrainingJob:
         async def reached() -> training_pb2.TrainingJob | None:
             job = await self.job(name)
@@ -115,6 +137,10 @@ def make_spec(**fields: Any) -> training_spec_pb2.TrainingSpec:
         "epochs": 2,
     }
     return training_spec_pb2.TrainingSpec(**{**defaults, **fields})
+
+
+def scheduling(**fields: Any) -> training_spec_pb2.SchedulingSpec:
+    return training_spec_pb2.SchedulingSpec(**fields)
 
 
 def states(events: list) -> list[int]:

@@ -2,7 +2,8 @@
 
 Behaviours of `train`: succeed, crash (after an epoch), stubborn (ignores SIGTERM), gated (waits for RUN_DIR/go after
 its first epoch; stops when told to), silent-end (no result), foreign (writes what a trainer must not), slow-lock (takes
-its lock late), fail.
+its lock late), fail, out-of-memory, mortal (dies after every epoch, and goes on after the last checkpoint), flaky (dies
+in its first attempt only). All but fail export when they are asked to.
 """
 
 import hashlib
@@ -44,8 +45,8 @@ def main() -> None:
             run.write_result(Result(attempt=attempt, outcome="CANCELLED", value={}))
             return
         if value is None:
-            failure = Result(attempt=attempt, outcome="FAILED", reason="EMPTY_SPLIT", message="val is empty", value={})
-            run.write_result(failure)
+            reason = "OUT_OF_MEMORY" if behaviour == "out-of-memory" else "EMPTY_SPLIT"
+            run.write_result(Result(attempt=attempt, outcome="FAILED", reason=reason, message="val is empty", value={}))
         else:
             run.write_result(Result(attempt=attempt, outcome="SUCCEEDED", value=value))
 
@@ -81,12 +82,13 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
         events.write(event_pb2.JobEvent(state_changed=state, number=77, attempt=9))
         with (run.events(1)).open("a") as file:
             file.write("{half a line\n")
-    if behaviour == "fail":
+    if behaviour in ("fail", "out-of-memory"):
         return None
-    epochs = request["recipe"]["epochs"]
+    attempt, epochs, checkpoint = run.read_request()[0], request["recipe"]["epochs"], run.path / "epochs"
     events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_PREPARING))
     events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_TRAINING))
-    for epoch in range(1, epochs + 1):
+    trained = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    for epoch in () if request["export_only"] else range(trained + 1, epochs + 1):
         finished = event_pb2.EpochFinished(
             epoch=epoch,
             epochs=epochs,
@@ -101,7 +103,10 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
         print(f"epoch {epoch}/{epochs}", flush=True)
         if behaviour in ("gated", "stubborn") and epoch == 1:
             wait_for(run.path / "go")
-        if behaviour == "crash":
+        if behaviour == "mortal":
+            checkpoint.write_text(str(epoch))
+            events.write(event_pb2.JobEvent(checkpoint_written=event_pb2.CheckpointWritten(epoch=epoch, step=epoch)))
+        if behaviour in ("crash", "mortal") or (behaviour, attempt) == ("flaky", 1):
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour == "silent-end":
             os._exit(3)

@@ -74,6 +74,17 @@ def test_an_ipv6_address_keeps_its_brackets() -> None:
     assert str(address) == "[::1]:50051"
 
 
+def test_how_jobs_wait_can_be_set() -> None:
+    config = read_config(["--priority-ageing", "0.5"], {"CULTIVAR_RETRY_DELAY_S": "0.1"})
+
+    assert (config.retry_delay_s, config.priority_ageing) == (0.1, 0.5)
+    with pytest.raises(ValueError, match="CULTIVAR_RETRY_DELAY_S 'soon': use a number"):
+        read_config([], {"CULTIVAR_RETRY_DELAY_S": "soon"})
+    for text in ("-1", "nan", "inf"):
+        with pytest.raises(ValueError, match=r"retry_delay_s .*: use 0 or more"):
+            read_config([], {"CULTIVAR_RETRY_DELAY_S": text})
+
+
 def test_an_odd_boolean_is_refused() -> None:
     with pytest.raises(ValueError, match="true or false"):
         read_config([], {"CULTIVAR_INSECURE": "maybe"})

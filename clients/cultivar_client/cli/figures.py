@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cultivar.v1 import event_pb2, state_pb2
+from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_client.enums import enum_label
 
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
@@ -46,6 +46,20 @@ def state(number: int) -> str:
 def phase(number: int) -> str:
     """Returns a phase's name: `caching-features`; empty where there is none."""
     return enum_label(PHASE, number) if number else ""
+
+
+def attempts(job: training_pb2.TrainingJob) -> str:
+    """Returns which attempt at a job this is, and how many in a row came to nothing."""
+    if not job.attempts_without_progress:
+        return str(job.attempt)
+    return f"{job.attempt}, the last {job.attempts_without_progress} without a newer checkpoint"
+
+
+def placement_line(placed: event_pb2.Placed) -> str:
+    """Returns where a job runs and why: `cuda:1 (3.2 GB expected, 20.1 GB were free): most free memory`."""
+    expected = f"{size(placed.predicted_bytes)} expected, " if placed.predicted_bytes else ""
+    memory = f" ({expected}{size(placed.free_bytes)} were free)" if placed.free_bytes else ""
+    return f"{placed.device}{memory}{f': {placed.reason}' if placed.reason else ''}"
 
 
 def progress_line(progress: event_pb2.Progress) -> str:

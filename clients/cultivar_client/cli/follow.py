@@ -86,6 +86,18 @@ class JobView:
                 )
             case "normalisation_measured":
                 self.line(figures.normalisation_line(event.normalisation_measured))
+            case "placed" if event.placed.uuid:  # on a CPU there is nothing to choose
+                self.line(f"placed on {figures.placement_line(event.placed)}")
+            case "placement_refused":
+                self.line(f"waits for room: {event.placement_refused.reason}")
+            case "attempt_failed":
+                failed = event.attempt_failed
+                self.line(
+                    f"attempt {event.attempt} failed: {failed.cause.message}; "
+                    f"another follows in {figures.duration(failed.retry_seconds)}"
+                )
+            case "training_resumed":
+                self.line(f"goes on from epoch {event.training_resumed.epoch}, update {event.training_resumed.step}")
             case "warning":
                 self.warn([event.warning])
 

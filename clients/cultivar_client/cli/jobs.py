@@ -1,6 +1,6 @@
-"""`cultivar jobs`: shows training jobs, follows them and stops them."""
+"""`cultivar jobs`: shows training jobs, follows them, stops them and lets them go on."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
 from cultivar_client.enums import enum_label
 
-app = typer.Typer(help="Show training jobs, follow them and stop them.", no_args_is_help=True)
+app = typer.Typer(help="Show training jobs, follow them, stop them, let them go on.", no_args_is_help=True)
 
 MODE = training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"]
 
@@ -22,6 +22,7 @@ MODE = training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"]
 @app.command("list")
 def list_(
     states: Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only jobs that this token queued.")] = False,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
     as_json: Json = False,
@@ -31,14 +32,14 @@ def list_(
     numbers: Any = [read_enum(figures.STATE, state, "--state") for state in states or []]
 
     async def work(client: Client) -> int:
-        jobs = [job async for job in client.list_training_jobs(states=numbers)]
+        jobs = [job async for job in client.list_training_jobs(states=numbers, mine=mine)]
         if as_json:
             print_json(training_pb2.ListTrainingJobsResponse(training_jobs=jobs))
             return session.DONE
         rows = [
             (
                 job.name,
-                " ".join(filter(None, (figures.state(job.state), figures.phase(job.phase)))),
+                " ".join(filter(None, (figures.state(job.state), figures.phase(job.phase), _place(job)))),
                 job.recipe.dataset,
                 job.recipe.architecture,
                 enum_label(MODE, job.recipe.mode),
@@ -95,16 +96,25 @@ def watch(
 @app.command("cancel")
 def cancel(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
     """Ask a job to stop."""
+    _ask(lambda client: client.cancel_training_job(name), address, token, as_json=as_json)
 
-    async def work(client: Client) -> int:
-        job = await client.cancel_training_job(name)
-        if as_json:
-            print_json(job)
-        else:
-            typer.echo(f"{job.name} {figures.state(job.state)}")
-        return session.DONE
 
-    session.run(address, token, work)
+@app.command("pause")
+def pause(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Ask a job to write a checkpoint and give its device back."""
+    _ask(lambda client: client.pause_training_job(name), address, token, as_json=as_json)
+
+
+@app.command("resume")
+def resume(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Queue a paused job again: it goes on where its checkpoint was written."""
+    _ask(lambda client: client.resume_training_job(name), address, token, as_json=as_json)
+
+
+@app.command("export")
+def export(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
+    """Make a model version of a cancelled or failed job's best epoch so far."""
+    _ask(lambda client: client.export_training_job(name), address, token, as_json=as_json)
 
 
 @app.command("logs")
@@ -144,6 +154,31 @@ def delete(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, a
     session.run(address, token, work)
 
 
+def _ask(
+    request: Callable[[Client], Awaitable[training_pb2.TrainingJob]],
+    address: str,
+    token: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Asks something of a job and prints the state that it has then."""
+
+    async def work(client: Client) -> int:
+        job = await request(client)
+        if as_json:
+            print_json(job)
+        else:
+            typer.echo(f"{job.name} {figures.state(job.state)}")
+        return session.DONE
+
+    session.run(address, token, work)
+
+
+def _place(job: training_pb2.TrainingJob) -> str:
+    """Returns a waiting job's place in the queue: `#3`; empty where it doesn't wait."""
+    return f"#{job.queue_position}" if job.queue_position else ""
+
+
 def _numbers(values: Iterable[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
@@ -166,7 +201,15 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("learning rate", _numbers(recipe.optimizer.learning_rates or [recipe.optimizer.learning_rate])),
             ("weight decay", _numbers(recipe.optimizer.weight_decays)),
             ("device", recipe.execution.device),
-            ("attempt", job.attempt),
+            ("purpose", "exports its best epoch only" if job.export_only else ""),
+            ("reproduces", job.reproduces),
+            ("attempt", figures.attempts(job)),
+            ("ran", figures.duration(job.run_seconds) if job.run_seconds else ""),
+            ("position", job.queue_position or ""),
+            ("expected start", figures.moment(job.expected_start_time)),
+            ("next try", figures.moment(job.retry_time)),
+            ("waits for", job.waiting_reason),
+            ("placed on", figures.placement_line(job.placement) if job.HasField("placement") else ""),
             ("created", figures.moment(job.create_time)),
             ("started", figures.moment(job.start_time)),
             ("ended", figures.moment(job.end_time)),
@@ -180,5 +223,10 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("error", job.error.message),
         ]
     )
-    if job.state in (state_pb2.TRAINING_JOB_STATE_QUEUED, state_pb2.TRAINING_JOB_STATE_RUNNING):
-        typer.echo(f"\nfollow it with `cultivar jobs watch {job.name}`")
+    hint = {
+        state_pb2.TRAINING_JOB_STATE_QUEUED: "follow it with `cultivar jobs watch {}`",
+        state_pb2.TRAINING_JOB_STATE_RUNNING: "follow it with `cultivar jobs watch {}`",
+        state_pb2.TRAINING_JOB_STATE_PAUSED: "let it go on with `cultivar jobs resume {}`",
+    }.get(job.state)
+    if hint is not None:
+        typer.echo("\n" + hint.format(job.name))

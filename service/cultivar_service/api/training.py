@@ -130,18 +130,21 @@ class TrainingApi:
         self, request: training_pb2.GetTrainingJobRequest, _: Caller
     ) -> training_pb2.TrainingJob:
         """Answer one job."""
-        return await self._get(parse_job(request.name))
+        return await self._jobs.get(parse_job(request.name))
 
     async def list_training_jobs(
-        self, request: training_pb2.ListTrainingJobsRequest, _: Caller
+        self, request: training_pb2.ListTrainingJobsRequest, caller: Caller
     ) -> training_pb2.ListTrainingJobsResponse:
         """Answer a page of jobs."""
         states = sorted(set(request.states))
         for state in states:
             if state not in state_pb2.TrainingJobState.values() or not state:
                 raise InvalidRequest.at("states", f"{state} is no state: use those of TrainingJobState")
-        wanted = PageRequest.parse(request.page_size, request.page_token, f"jobs {states}")
-        page = await self._catalog.read(lambda connection: jobs.page(connection, wanted, states))
+        # Where no token is asked for, nobody has a name, and every job is everybody's.
+        creator = caller.name if request.mine else ""
+        wanted = PageRequest.parse(request.page_size, request.page_token, f"jobs {states} {creator}")
+        page = await self._catalog.read(lambda connection: jobs.page(connection, wanted, states, creator))
+        await self._jobs.tell_places(page.items)
         return training_pb2.ListTrainingJobsResponse(training_jobs=page.items, next_page_token=page.next_token)
 
     async def watch_training_job(
@@ -194,6 +197,24 @@ class TrainingApi:
     ) -> training_pb2.TrainingJob:
         """Ask a job to stop."""
         return await self._jobs.cancel(await self._own(request.name, caller))
+
+    async def pause_training_job(
+        self, request: training_pb2.PauseTrainingJobRequest, caller: Caller
+    ) -> training_pb2.TrainingJob:
+        """Ask a job to give its device back until it is resumed."""
+        return await self._jobs.pause(await self._own(request.name, caller))
+
+    async def resume_training_job(
+        self, request: training_pb2.ResumeTrainingJobRequest, caller: Caller
+    ) -> training_pb2.TrainingJob:
+        """Queue a paused job again."""
+        return await self._jobs.resume(await self._own(request.name, caller))
+
+    async def export_training_job(
+        self, request: training_pb2.ExportTrainingJobRequest, caller: Caller
+    ) -> training_pb2.TrainingJob:
+        """Queue a job that ended without a version again, to make one of its best epoch."""
+        return await self._jobs.export(await self._own(request.name, caller))
 
     async def delete_training_job(self, request: training_pb2.DeleteTrainingJobRequest, caller: Caller) -> Empty:
         """Delete a finished job."""

@@ -4,30 +4,21 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from cultivar.v1 import event_pb2, state_pb2, training_pb2, training_spec_pb2
+from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar_service.catalog.job_record import ACTIVE as ACTIVE
+from cultivar_service.catalog.job_record import FINAL as FINAL
+from cultivar_service.catalog.job_record import QUEUED, RUNNING, SUCCEEDED, apply
+from cultivar_service.catalog.job_record import identifier as identifier
+from cultivar_service.catalog.job_record import state_event as state_event
 from cultivar_service.catalog.paging import Page, PageRequest, cut
 from cultivar_service.catalog.tables import event_offsets, events, jobs
-
-FINAL = frozenset(
-    (
-        state_pb2.TRAINING_JOB_STATE_SUCCEEDED,
-        state_pb2.TRAINING_JOB_STATE_FAILED,
-        state_pb2.TRAINING_JOB_STATE_CANCELLED,
-    )
-)
-ACTIVE = frozenset((state_pb2.TRAINING_JOB_STATE_RUNNING, state_pb2.TRAINING_JOB_STATE_CANCELLING))
-"""States in which a job has a trainer."""
-_MAX_WARNINGS = 100
-_FIGURES = {
-    training_spec_pb2.SELECTION_METRIC_TOP5: "val_top5_accuracy",
-    training_spec_pb2.SELECTION_METRIC_MACRO_F1: "val_macro_f1",
-}
 
 
 def insert(
     connection: sa.Connection, job: training_pb2.TrainingJob, *, request_id: str, request_digest: str
 ) -> training_pb2.TrainingJob:
     """Add a job in state QUEUED, with its first event."""
+    rows = _happen(job, [state_event(QUEUED)])
     connection.execute(
         jobs.insert().values(
             id=identifier(job),
@@ -36,9 +27,13 @@ def insert(
             request_id=request_id or None,
             request_digest=request_digest,
             resource=job.SerializeToString(),
+            creator=job.creator,
+            priority=job.recipe.scheduling.priority,
+            queued_ns=job.create_time.ToNanoseconds(),
         )
     )
-    return append(connection, identifier(job), [state_event(state_pb2.TRAINING_JOB_STATE_QUEUED)])
+    connection.execute(events.insert(), rows)
+    return job
 
 
 def get(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob | None:
@@ -54,11 +49,15 @@ def by_request_id(connection: sa.Connection, request_id: str) -> tuple[training_
     return None if row is None else (training_pb2.TrainingJob.FromString(row[0]), str(row[1]))
 
 
-def page(connection: sa.Connection, request: PageRequest, states: Collection[int]) -> Page[training_pb2.TrainingJob]:
-    """Return a page of jobs, newest first."""
+def page(
+    connection: sa.Connection, request: PageRequest, states: Collection[int], creator: str
+) -> Page[training_pb2.TrainingJob]:
+    """Return a page of jobs, newest first: of all states where none is named, of all creators where none is."""
     query = sa.select(jobs.c.sequence, jobs.c.resource).order_by(jobs.c.sequence.desc()).limit(request.size + 1)
     if states:
         query = query.where(jobs.c.state.in_(states))
+    if creator:
+        query = query.where(jobs.c.creator == creator)
     if (before := request.number()) is not None:
         query = query.where(jobs.c.sequence < before)
     rows = ((str(row[0]), bytes(row[1])) for row in connection.execute(query))
@@ -71,16 +70,20 @@ def in_states(connection: sa.Connection, states: Collection[int]) -> list[traini
     return [training_pb2.TrainingJob.FromString(row[0]) for row in connection.execute(query)]
 
 
-def oldest_queued(connection: sa.Connection) -> training_pb2.TrainingJob | None:
-    """Return the job whose turn it is."""
-    query = (
-        sa.select(jobs.c.resource)
-        .where(jobs.c.state == state_pb2.TRAINING_JOB_STATE_QUEUED)
-        .order_by(jobs.c.sequence)
-        .limit(1)
-    )
-    resource = connection.execute(query).scalar()
-    return None if resource is None else training_pb2.TrainingJob.FromString(resource)
+def newest_succeeded(connection: sa.Connection, limit: int) -> list[training_pb2.TrainingJob]:
+    """Return the jobs that succeeded last, newest first."""
+    query = sa.select(jobs.c.resource).where(jobs.c.state == SUCCEEDED).order_by(jobs.c.sequence.desc()).limit(limit)
+    return [training_pb2.TrainingJob.FromString(resource) for resource in connection.execute(query).scalars()]
+
+
+def attempt_start_ns(connection: sa.Connection, job_id: str) -> int:
+    """Return when a job's newest attempt began; 0 where there was none."""
+    query = sa.select(events.c.payload).where(events.c.job == job_id).order_by(events.c.number.desc())
+    for payload in connection.execute(query).scalars():
+        event = event_pb2.JobEvent.FromString(payload)
+        if event.state_changed.state == RUNNING:
+            return event.time.ToNanoseconds()
+    return 0
 
 
 def counts(connection: sa.Connection) -> dict[int, int]:
@@ -135,84 +138,40 @@ def set_event_offset(connection: sa.Connection, job_id: str, attempt: int, offse
     )
 
 
-def append(connection: sa.Connection, job_id: str, happened: Sequence[event_pb2.JobEvent]) -> training_pb2.TrainingJob:
-    """Number events, add them to the job's log and bring its record up to date."""
+def append(
+    connection: sa.Connection, job_id: str, happened: Sequence[event_pb2.JobEvent], *, ran_s: float = 0.0
+) -> training_pb2.TrainingJob:
+    """Number events, add them to the job's log and bring its record up to date.
+
+    Args:
+        connection: to the catalog.
+        job_id: whose.
+        happened: the events, in order.
+        ran_s: seconds that the attempt has run which these events end.
+    """
     job = get(connection, job_id)
     assert job is not None, job_id
-    rows = []
-    for event in happened:
-        job.last_event += 1
-        _apply(job, event)
-        event.number, event.attempt = job.last_event, job.attempt
-        rows.append({"job": job_id, "number": event.number, "payload": event.SerializeToString()})
-    if rows:
-        connection.execute(events.insert(), rows)
-        values = {"state": job.state, "resource": job.SerializeToString()}
+    had_trainer = job.state in ACTIVE
+    job.run_seconds += ran_s
+    if happened:
+        connection.execute(events.insert(), _happen(job, happened))
+        values = {
+            "state": job.state,
+            "retry_ns": job.retry_time.ToNanoseconds() if job.HasField("retry_time") else 0,
+            "resource": job.SerializeToString(),
+        }
+        if happened[-1].state_changed.state == QUEUED and not had_trainer:  # another try keeps its place in the queue
+            values["queued_ns"] = happened[-1].time.ToNanoseconds()
         connection.execute(jobs.update().where(jobs.c.id == job_id).values(**values))
     return job
 
 
-def state_event(state: state_pb2.TrainingJobState, error: event_pb2.Failure | None = None) -> event_pb2.JobEvent:
-    """Make the event of a job's new state, now."""
-    event = event_pb2.JobEvent(state_changed=event_pb2.StateChanged(state=state, error=error))
-    event.time.GetCurrentTime()
-    return event
-
-
-def identifier(job: training_pb2.TrainingJob) -> str:
-    """Return a job's bare identifier."""
-    return job.name.removeprefix("trainingJobs/")
-
-
-def _apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
-    kind = event.WhichOneof("event")
-    if kind not in ("progress", "warning"):
-        job.ClearField("progress")
-    if kind == "state_changed":
-        _change_state(job, event)
-    elif kind == "phase_entered":
-        job.phase = event.phase_entered
-    elif kind == "progress":
-        job.progress.CopyFrom(event.progress)
-    elif kind == "epoch_finished":
-        job.latest_epoch.CopyFrom(event.epoch_finished)
-        if _is_best(job, event.epoch_finished):
-            job.best_epoch.CopyFrom(event.epoch_finished)
-    elif kind == "export_verified":
-        job.export_verified.CopyFrom(event.export_verified)
-    elif kind == "split_evaluated":
-        others = [one for one in job.metrics if one.split != event.split_evaluated.split]
-        del job.metrics[:]
-        job.metrics.extend([*others, event.split_evaluated])
-    elif kind == "candidate_finished":
-        before = [one for one in job.candidates if one.candidate != event.candidate_finished.candidate]
-        del job.candidates[:]
-        job.candidates.extend([*before, event.candidate_finished])
-    elif kind == "version_published":
-        job.model_version = event.version_published.model_version
-    elif kind == "warning" and len(job.warnings) < _MAX_WARNINGS:
-        job.warnings.append(event.warning)
-
-
-def _is_best(job: training_pb2.TrainingJob, epoch: event_pb2.EpochFinished) -> bool:
-    """Tell whether an epoch is the best of the whole job: the trainer says it of each candidate by itself."""
-    if not epoch.best or not job.HasField("best_epoch") or job.best_epoch.candidate == epoch.candidate:
-        return epoch.best
-    metric = job.recipe.selection_metric
-    if metric == training_spec_pb2.SELECTION_METRIC_LOSS:
-        return epoch.val_loss < job.best_epoch.val_loss
-    name = _FIGURES.get(metric, "val_accuracy")
-    return bool(getattr(epoch, name) > getattr(job.best_epoch, name))
-
-
-def _change_state(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
-    job.state = event.state_changed.state
-    if event.state_changed.HasField("error"):
-        job.error.CopyFrom(event.state_changed.error)
-    if job.state == state_pb2.TRAINING_JOB_STATE_RUNNING:
-        job.attempt += 1
-        if not job.HasField("start_time"):
-            job.start_time.CopyFrom(event.time)
-    if job.state in FINAL:
-        job.end_time.CopyFrom(event.time)
-        job.ClearField("phase")
+def _happen(job: training_pb2.TrainingJob, happened: Sequence[event_pb2.JobEvent]) -> list[dict[str, object]]:
+    """Number events, bring the job up to date, and return the events' rows."""
+    rows: list[dict[str, object]] = []
+    for event in happened:
+        job.last_event += 1
+        apply(job, event)
+        event.number, event.attempt = job.last_event, job.attempt
+        rows.append({"job": identifier(job), "number": event.number, "payload": event.SerializeToString()})
+    return rows

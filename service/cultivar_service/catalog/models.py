@@ -131,6 +131,12 @@ def reserve(connection: sa.Connection, model: str, job: str) -> tuple[int, Publi
     )
 
 
+def version_of_job(connection: sa.Connection, job: str) -> str | None:
+    """Return the name of the version that a job made, READY or not; None: it made none."""
+    row = connection.execute(sa.select(versions.c.model, versions.c.version).where(versions.c.job == job)).first()
+    return None if row is None else version_name(str(row[0]), int(row[1]))
+
+
 def settle(connection: sa.Connection, resource: model_pb2.ModelVersion, *, went_live: bool, reason: str) -> Publication:
     """Record that a version became READY or REJECTED, and move `live` to it if it shall."""
     _, model, _, version = resource.name.split("/")

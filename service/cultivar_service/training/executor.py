@@ -9,15 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
-from cultivar_contract.run_directory import Process, RunDirectory
+from cultivar_contract.run_directory import RunDirectory
 from cultivar_service.errors import TrainerNotInstalled
 
 TICK_S = 0.1
 """Seconds between two looks at a trainer."""
-_LOCK_GRACE_S = 10.0
-"""Seconds after its start in which a trainer may not yet have taken its lock: Python and its imports come first."""
 
 
 class Executor:
@@ -79,7 +78,7 @@ class Trainer:
         self._attempt = attempt
         self._child = child
         self._grace_s = grace_s
-        self._seen: Process | None = None
+        self._seen_alive = child is not None
 
     async def supervise(self, *, cancel: asyncio.Event, on_tick: Callable[[], Awaitable[None]]) -> None:
         """Wait for the process to end, calling `on_tick` meanwhile and once after; stop it when `cancel` is set."""
@@ -106,11 +105,9 @@ class Trainer:
                 return False
             # WNOWAIT leaves a dead child in the process table, so that its number can't become another process's.
             return os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        holder = self._directory.holder()
-        if holder is not None:
-            self._seen = holder
-            return True
-        return self._seen is None and not self._has_result() and self._started_just_now()
+        alive = self._group() is not None
+        self._seen_alive |= alive
+        return alive
 
     def describe_end(self) -> str:
         """Say how the process ended, as far as it is known."""
@@ -118,6 +115,18 @@ class Trainer:
         if code is None:
             return "while the service was not watching"
         return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+    def end_ns(self) -> int:
+        """Return when the process that has just ended did, in Unix time; found dead, by its last sign of life."""
+        if self._seen_alive:
+            return time.time_ns()
+        signs = (self._directory.events(self._attempt), self._directory.log(self._attempt))
+        return max((path.stat().st_mtime_ns for path in signs if path.exists()), default=0)
+
+    @property
+    def seen_alive(self) -> bool:
+        """Whether this service saw the process alive, rather than found it dead."""
+        return self._seen_alive
 
     def release(self) -> None:
         """Let the process live on without this service."""
@@ -134,18 +143,23 @@ class Trainer:
 
     def _signal(self, number: signal.Signals) -> bool:
         """Signal the process group, if it is still this trainer's."""
-        if self._child is not None:
-            group = self._child.pid
-        else:
-            holder = self._directory.holder()
-            if holder is None or not holder.exists():
-                return False
-            group = holder.pid
+        group = self._group()
+        if group is None:
+            return False
         try:
             os.killpg(group, number)
         except ProcessLookupError:
             return False
         return True
+
+    def _group(self) -> int | None:
+        """Return the number of the process and its group; None where it is gone."""
+        if self._child is not None:
+            return self._child.pid
+        holder = self._directory.holder()
+        if holder is not None:
+            return holder.pid if holder.exists() else None
+        return _without_lock(self._directory)
 
     def _reap(self) -> None:
         if self._child is not None and self._child.returncode is None:
@@ -153,19 +167,6 @@ class Trainer:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
-
-    def _has_result(self) -> bool:
-        try:
-            return self._directory.read_result(self._attempt) is not None
-        except ValueError:
-            return True
-
-    def _started_just_now(self) -> bool:
-        try:
-            started = (self._directory.path / "request.json").stat().st_mtime
-        except FileNotFoundError:
-            return False
-        return 0 <= time.time() - started < _LOCK_GRACE_S
 
 
 async def launch(start: Callable[[], Trainer], *, keep: bool = True) -> Trainer:
@@ -193,3 +194,17 @@ def _installed_trainer() -> tuple[str, ...]:
     if all(importlib.util.find_spec(name) is not None for name in ("cultivar_trainer", "torch")):
         return (sys.executable, "-m", "cultivar_trainer")
     return ()
+
+
+def _without_lock(directory: RunDirectory) -> int | None:
+    """Return the trainer of a run directory that has not taken its lock: Python and its imports come first.
+
+    Its command line tells. What it starts has the same, but is in its group.
+    """
+    path = os.fsencode(directory.path)
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # gone in between
+            words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
+            if len(words) > 3 and words[-2] == path and os.getpgid(int(name)) == int(name):
+                return int(name)
+    return None

@@ -7,6 +7,20 @@ from cultivar_contract.run_directory import RunDirectory, read_events
 from cultivar_service.catalog import jobs
 from cultivar_service.catalog.database import Catalog
 
+_SERVICES_OWN = frozenset(
+    (
+        None,
+        "state_changed",
+        "version_published",
+        "reproduced",
+        "attempt_failed",
+        "placed",
+        "placement_refused",
+        "heartbeat",
+    )
+)
+"""What the service tells of a job, and no trainer."""
+
 
 class Follower:
     """Follows the events of one attempt."""
@@ -35,6 +49,5 @@ class Follower:
         if end == offset:
             return None
         jobs.set_event_offset(connection, self._job_id, self._attempt, end)
-        # A job's state is the service's to tell.
-        told = [one for one in events if one.WhichOneof("event") not in (None, "state_changed")]
+        told = [one for one in events if one.WhichOneof("event") not in _SERVICES_OWN]
         return jobs.append(connection, self._job_id, told)

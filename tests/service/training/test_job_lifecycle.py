@@ -17,6 +17,7 @@ from running_service import (
     make_config,
     refused,
     running,
+    scheduling,
     states,
 )
 
@@ -146,9 +147,10 @@ async def test_a_job_whose_trainer_ends_badly_fails_and_says_why(
     async with running(make_config(tmp_path, behaviour=behaviour, package=package)) as (_, client):
         await client.import_flowers()
 
-        job = await client.train()
+        job = await client.train(scheduling=scheduling(attempts_without_progress=0))
 
         assert job.state == FAILED
+        assert job.attempt == 1
         assert job.error.reason == reason
         assert said in job.error.message
 

@@ -6,9 +6,28 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from running_service import FAILED, QUEUED, RUNNING, SUCCEEDED, connected, eventually, make_config, running, states
+import pytest
+import sqlalchemy as sa
+from running_service import (
+    CANCELLED,
+    CANCELLING,
+    PAUSED,
+    PAUSING,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    connected,
+    eventually,
+    make_config,
+    running,
+    states,
+)
+
+from cultivar_service.catalog import job_record, jobs
+from cultivar_service.catalog.database import Catalog
 
 RUNNER = """
 import asyncio, logging, sys
@@ -73,7 +92,7 @@ async def test_sigterm_ends_watches_leaves_trainers_running_and_exits_with_0(tmp
         assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
 
 
-async def test_a_job_whose_trainer_died_meanwhile_fails_as_lost(tmp_path: Path, package: Path) -> None:
+async def test_a_job_whose_trainer_died_meanwhile_is_tried_again_at_once(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
         await client.import_flowers()
         job = await client.create_job()
@@ -81,14 +100,45 @@ async def test_a_job_whose_trainer_died_meanwhile_fails_as_lost(tmp_path: Path, 
         pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])
     os.killpg(pid, signal.SIGKILL)
     await asyncio.to_thread(os.waitpid, pid, 0)  # this process stands for the service that was killed
-    age_request(tmp_path, job.name)
 
-    async with running(make_config(tmp_path, package=package)) as (_, client):
+    async with running(make_config(tmp_path, package=package, retry_delay_s=3600)) as (_, client):
         events = await client.events(job.name)
 
-        assert states(events) == [QUEUED, RUNNING, FAILED]
-        assert events[-1].state_changed.error.reason == "TRAINER_LOST"
-        assert (await client.train()).state == SUCCEEDED
+        assert states(events) == [QUEUED, RUNNING, QUEUED, RUNNING, SUCCEEDED]
+        failed = next(event.attempt_failed for event in events if event.HasField("attempt_failed"))
+        assert (failed.cause.reason, failed.retry_seconds) == ("TRAINER_LOST", 0)
+
+
+async def test_a_job_that_was_about_to_start_is_started_by_the_next_service(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, package=package, max_running_jobs=1)) as (_, client):
+        await client.import_flowers()
+        job = await client.train()
+    begun = [job_record.state_event(one) for one in (QUEUED, RUNNING)]
+    await rewrite(tmp_path, lambda connection: jobs.append(connection, jobs.identifier(job), begun))
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        ended = await client.reached(job.name, SUCCEEDED)
+
+        assert ended.attempt == 3
+        assert states(await client.events(job.name))[2:] == [SUCCEEDED, QUEUED, RUNNING, QUEUED, RUNNING, SUCCEEDED]
+
+
+@pytest.mark.parametrize(("asked", "then"), [(CANCELLING, CANCELLED), (PAUSING, PAUSED)])
+async def test_what_was_asked_of_a_job_is_done_by_the_next_service(
+    tmp_path: Path, package: Path, asked: int, then: int
+) -> None:
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+    request = [job_record.state_event(asked)]
+    await rewrite(tmp_path, lambda connection: jobs.append(connection, jobs.identifier(job), request))
+
+    async with running(config) as (_, client):
+        await client.reached(job.name, then)
+
+        assert "told to stop" in await client.log(job.name)
 
 
 async def test_a_trainer_that_finished_meanwhile_is_published(tmp_path: Path, package: Path) -> None:
@@ -121,5 +171,8 @@ async def test_a_trainer_without_its_lock_yet_is_not_taken_for_dead(tmp_path: Pa
         assert states(await client.events(job.name)) == [QUEUED, RUNNING, SUCCEEDED]
 
 
-def age_request(folder: Path, name: str) -> None:
-    os.utime(folder / "data/runs" / name.split("/")[1] / "request.json", (0, 0))
+async def rewrite(folder: Path, change: Callable[[sa.Connection], object]) -> None:
+    """Change the catalog as a service would that is killed just then."""
+    catalog = Catalog(folder / "data/catalog.sqlite")
+    await catalog.write(change)
+    catalog.close()

@@ -1,0 +1,143 @@
+"""Which state a job may be asked into from which. Each function is one transaction; repeating it changes nothing."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from cultivar.v1 import state_pb2, training_pb2
+from cultivar_service.catalog import jobs, models, queue
+from cultivar_service.catalog.datasets import find
+from cultivar_service.catalog.job_record import (
+    CANCELLED,
+    CANCELLING,
+    FAILED,
+    FINAL,
+    PAUSED,
+    PAUSING,
+    QUEUED,
+    RUNNING,
+    state_event,
+    state_name,
+)
+from cultivar_service.catalog.references import parse_dataset
+from cultivar_service.errors import FailedPrecondition, QueueFull
+from cultivar_service.training.job_log import existing
+
+_CANCELS: Mapping[int, state_pb2.TrainingJobState] = {
+    QUEUED: CANCELLED,
+    PAUSED: CANCELLED,
+    RUNNING: CANCELLING,
+    PAUSING: CANCELLING,
+}
+"""What a cancellation makes of a state; others stay."""
+_PAUSES: Mapping[int, state_pb2.TrainingJobState] = {QUEUED: PAUSED, RUNNING: PAUSING}
+
+
+def cancel(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
+    """Ask a job to stop.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    job = existing(connection, job_id)
+    following = _CANCELS.get(job.state)
+    return job if following is None else jobs.append(connection, job_id, [state_event(following)])
+
+
+def pause(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
+    """Ask a job to give its device back.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition: it has ended, or is about to.
+    """
+    job = existing(connection, job_id)
+    if job.state in (PAUSING, PAUSED):
+        return job
+    if job.state not in _PAUSES:
+        raise FailedPrecondition(
+            f"{job.name} is {state_name(job.state)}: only a queued or running job can be paused",
+            reason="JOB_NOT_PAUSABLE",
+        )
+    return jobs.append(connection, job_id, [state_event(_PAUSES[job.state])])
+
+
+def resume(connection: sa.Connection, job_id: str, *, max_queued: int) -> training_pb2.TrainingJob:
+    """Queue a paused job again.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition, QueueFull: it is not paused, or `max_queued` jobs wait.
+    """
+    job = existing(connection, job_id)
+    if job.state in (QUEUED, RUNNING):
+        return job
+    if job.state != PAUSED:
+        remedy = "wait until it is PAUSED" if job.state == PAUSING else "only a paused job can be resumed"
+        raise FailedPrecondition(f"{job.name} is {state_name(job.state)}: {remedy}", reason="JOB_NOT_PAUSED")
+    check_queue(connection, max_queued)
+    return jobs.append(connection, job_id, [state_event(QUEUED)])
+
+
+def export(connection: sa.Connection, job_id: str, *, max_queued: int) -> training_pb2.TrainingJob:
+    """Queue a cancelled or failed job again, to export its best epoch.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition, QueueFull: it has nothing that can be exported, or `max_queued` jobs wait.
+    """
+    job = existing(connection, job_id)
+    if job.export_only and job.state not in (CANCELLED, FAILED):
+        return job
+    _check_exportable(connection, job)
+    check_queue(connection, max_queued)
+    return jobs.append(connection, job_id, [state_event(QUEUED)])
+
+
+def forget(connection: sa.Connection, job_id: str) -> None:
+    """Delete a finished job's record.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition: it is not finished.
+    """
+    job = existing(connection, job_id)
+    if job.state not in FINAL:
+        raise FailedPrecondition(
+            f"{job.name} is {state_name(job.state)}: cancel it and wait for its end", reason="JOB_NOT_FINISHED"
+        )
+    jobs.delete(connection, job_id)
+
+
+def check_queue(connection: sa.Connection, max_queued: int) -> None:
+    """Check that another job may wait.
+
+    Raises:
+        QueueFull: `max_queued` jobs do already.
+    """
+    if queue.length(connection) >= max_queued:
+        raise QueueFull(f"{max_queued} jobs wait already: cancel some", retry_after_s=60)
+
+
+def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob) -> None:
+    if job.state not in (CANCELLED, FAILED):
+        remedy = "it has its version" if job.state in FINAL else "cancel it first"
+        raise FailedPrecondition(f"{job.name} is {state_name(job.state)}: {remedy}", reason="JOB_NOT_EXPORTABLE")
+    if job.reproduces:
+        raise FailedPrecondition(
+            f"{job.name} was to repeat {job.reproduces}, and makes no version: reproduce it again",
+            reason="JOB_NOT_EXPORTABLE",
+        )
+    if not job.HasField("best_epoch"):
+        raise FailedPrecondition(
+            f"{job.name} ended before its first epoch did: create it again", reason="NOTHING_TO_EXPORT"
+        )
+    if (version := models.version_of_job(connection, job.name)) is not None:
+        raise FailedPrecondition(
+            f"{job.name} made {version}, which was rejected, and makes no other: create it again",
+            reason="JOB_NOT_EXPORTABLE",
+        )
+    if find(connection, parse_dataset(job.recipe.dataset)) is None:
+        raise FailedPrecondition(
+            f"{job.recipe.dataset}, which {job.name} learned from, is gone: import it again", reason="DATASET_GONE"
+        )
