@@ -1,39 +1,69 @@
 """The catalog's SQLite file: one thread writes, several read, and the event loop waits for neither."""
 
 import asyncio
+import logging
+import re
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from cultivar_contract import files
 from cultivar_service.catalog import migrations
+from cultivar_service.errors import StartupRefused
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _NUM_READERS = 4
+_KEPT_COPIES = 2
+"""Copies from before migrations that stay beside the catalog."""
 
 
 class Catalog:
     """Records that survive the service."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the catalog and bring its schema up to date.
+        """Open or make the catalog and bring its schema up to date; what it was before stays beside it.
 
         Raises:
-            StartupRefused: a newer service wrote it.
+            StartupRefused: a newer service wrote it, or there is no room for the copy.
         """
         self._write_engine = _engine(path, begin="BEGIN IMMEDIATE")
         self._read_engine = _engine(path, begin="BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
         self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="catalog-reader")
         try:
-            with self._write_engine.begin() as connection:
-                migrations.migrate(connection)
+            self._migrate(path)
         except BaseException:
             self.close()
             raise
+
+    def _migrate(self, path: Path) -> None:
+        with self._write_engine.begin() as connection:
+            seen = migrations.version_of(connection)
+        if seen == len(migrations.MIGRATIONS):
+            return
+        if seen:
+            kept = path.with_name(f"{path.name}.before-{seen + 1}")
+            try:
+                copy_catalog(path, kept)
+            except (OSError, sqlite3.Error) as error:
+                raise StartupRefused(
+                    f"the catalog's schema is {seen} and can't be copied before it is brought to "
+                    f"{len(migrations.MIGRATIONS)} ({error}): make room in {path.parent}"
+                ) from error
+            logger.info("catalog: schema %d, kept as %s", seen, kept.name)
+            _forget_old_copies(path)
+        for number in range(seen + 1, len(migrations.MIGRATIONS) + 1):
+            with self._write_engine.begin() as connection:
+                migrations.run_step(connection, number)
+            logger.info("catalog: schema %d", number)
 
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
         """Run `function` in a transaction of its own; an exception rolls it back."""
@@ -70,6 +100,38 @@ def read_only(path: Path, function: Callable[[sa.Connection], T]) -> T:
             return function(connection)
     finally:
         engine.dispose()
+
+
+def copy_catalog(source: Path, target: Path) -> None:
+    """Write what a catalog holds at one moment to another file, in whole or not at all; a service may be writing on it.
+
+    Raises:
+        sqlite3.Error, OSError: it can't be read, or the copy can't be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=rw", uri=True)) as live,
+            closing(sqlite3.connect(partial)) as copy,
+        ):
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        files.sync_folder(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    files.sync_folder(target.parent)
+
+
+def _forget_old_copies(path: Path) -> None:
+    copies = {
+        int(found[1]): copy
+        for copy in path.parent.glob(f"{path.name}.before-*")
+        if (found := re.fullmatch(rf"{re.escape(path.name)}\.before-(\d+)", copy.name))
+    }
+    for number in sorted(copies)[:-_KEPT_COPIES]:
+        copies[number].unlink()
 
 
 def _engine(path: Path, *, begin: str) -> sa.Engine:
