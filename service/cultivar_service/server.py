@@ -10,6 +10,7 @@ from cultivar_service.api.artifacts import ArtifactApi
 from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
+from cultivar_service.api.job_streams import JobStreamsApi
 from cultivar_service.api.live import LiveApi
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
@@ -93,6 +94,7 @@ class Service:
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
                     TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
+                    JobStreamsApi(config, catalog, self._jobs.signals),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
                     evaluations,
