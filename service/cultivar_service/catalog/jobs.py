@@ -78,6 +78,11 @@ def in_states(connection: sa.Connection, states: Collection[int]) -> list[traini
     return [training_pb2.TrainingJob.FromString(row[0]) for row in connection.execute(query)]
 
 
+def identifiers(connection: sa.Connection) -> list[str]:
+    """Return the bare identifiers of all jobs."""
+    return [str(one) for one in connection.execute(sa.select(jobs.c.id).order_by(jobs.c.sequence)).scalars()]
+
+
 def oldest_queued(connection: sa.Connection) -> training_pb2.TrainingJob | None:
     """Return the job whose turn it is."""
     query = (
