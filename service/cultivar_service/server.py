@@ -16,6 +16,7 @@ from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
+from cultivar_service.api.reproductions import ReproductionApi
 from cultivar_service.api.training import TrainingApi
 from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
@@ -39,6 +40,7 @@ from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.reproductions import Reproductions
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -85,6 +87,7 @@ class Service:
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
+        reproductions = Reproductions(config, catalog)
         sources = WeightSources(config.models, catalog, resolver)
         self._audit = AuditTrail(catalog)
         self._grpc = GrpcServer(
@@ -107,6 +110,7 @@ class Service:
                         AliasMoves(catalog, versions, live),
                         Deletion(config, catalog, storage, registry, live, metrics),
                     ),
+                    ReproductionApi(self._jobs, resolver, reproductions),
                     evaluations,
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),

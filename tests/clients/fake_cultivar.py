@@ -157,6 +157,11 @@ class FakeCultivar(
         yield training_pb2.PreviewChunk(data=b"PN", size_bytes=3)
         yield training_pb2.PreviewChunk(data=b"G")
 
+    def ReproduceModelVersion(self, request, context):
+        self._note(request, context)
+        self.job.reproduces = request.name
+        return self.job
+
     def EvaluateModelVersion(self, request, context):
         self._note(request, context)
         yield evaluation_pb2.EvaluationUpdate(evaluation={"model_version": VERSION, "stored": True})

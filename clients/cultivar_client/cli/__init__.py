@@ -15,6 +15,7 @@ from cultivar_client.cli import (
     jobs,
     models,
     predict,
+    reproduce,
     session,
     train,
 )
@@ -32,6 +33,7 @@ app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
+app.command("reproduce")(reproduce.reproduce)
 app.command("architectures")(architectures.architectures)
 app.command("describe")(architectures.describe)
 app.command("fields")(architectures.fields)

@@ -86,6 +86,9 @@ class JobView:
                 )
             case "normalisation_measured":
                 self.line(figures.normalisation_line(event.normalisation_measured))
+            case "reproduced":
+                for line in figures.reproduction_lines(event.reproduced):
+                    self.line(line)
             case "warning":
                 self.warn([event.warning])
 
