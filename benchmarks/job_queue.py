@@ -18,6 +18,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from running_service import Client
 
 SUBMITS_PER_SECOND, PAGE_MS = 200.0, 50.0
 HELPERS = Path(__file__).parents[1] / "tests/service"
@@ -43,7 +47,8 @@ def main() -> None:
         with log.open("wb") as file:
             service = subprocess.Popen([sys.executable, "-c", SERVICE, str(HELPERS), name], stderr=file)
         try:
-            sys.exit(asyncio.run(measure(log, service.pid, options.jobs, options.clients)))
+            address = address_of(service, log)
+            sys.exit(asyncio.run(measure(address, service.pid, options.jobs, options.clients)))
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait()
@@ -51,12 +56,12 @@ def main() -> None:
                 os.kill(trainer, signal.SIGKILL)
 
 
-async def measure(log: Path, pid: int, num_jobs: int, num_clients: int) -> int:
+async def measure(address: str, pid: int, num_jobs: int, num_clients: int) -> int:
     """Queue and list jobs; return the exit status."""
     sys.path.insert(0, str(HELPERS))
     from running_service import connected
 
-    async with connected(await address_of(log)) as client:
+    async with connected(address) as client:
         await client.import_flowers()
         first = await client.create_job()
         await client.first_epoch(first.name)  # it holds the only slot
@@ -81,19 +86,20 @@ async def measure(log: Path, pid: int, num_jobs: int, num_clients: int) -> int:
     return int(rate < SUBMITS_PER_SECOND or page_ms > PAGE_MS)
 
 
-async def page_seconds(client: "object") -> float:
+async def page_seconds(client: "Client") -> float:
     """Return the seconds that the newest page takes."""
     from cultivar.v1 import training_pb2
 
     started = time.perf_counter()
-    await client.training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest(page_size=50))  # type: ignore[attr-defined]
+    await client.training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest(page_size=50))
     return time.perf_counter() - started
 
 
-async def address_of(log: Path) -> str:
+def address_of(service: "subprocess.Popen[bytes]", log: Path) -> str:
     """Return where a service listens, once its log says so."""
-    while (found := re.search(r"serving gRPC on (\S+),", log.read_text())) is None:  # noqa: ASYNC240  a few kB
-        await asyncio.sleep(0.05)
+    while (found := re.search(r"serving gRPC on (\S+),", log.read_text())) is None:
+        assert service.poll() is None, log.read_text()
+        time.sleep(0.05)
     return found[1]
 
 
