@@ -47,7 +47,9 @@ def main() -> None:
             service = subprocess.Popen(command, stderr=file)
         try:
             sys.exit(
-                asyncio.run(measure(address_of(log), service.pid, options.rounds, options.epochs, options.watchers))
+                asyncio.run(
+                    measure(address_of(service, log), service.pid, options.rounds, options.epochs, options.watchers)
+                )
             )
         finally:
             service.send_signal(signal.SIGTERM)
