@@ -54,6 +54,8 @@ def main() -> None:
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait()
+            for trainer in trainers(Path(name)):  # those of a measurement that was broken off
+                os.kill(trainer, signal.SIGKILL)
 
 
 async def measure(address: str, pid: int, rounds: int, epochs: int, num_watchers: int) -> int:
@@ -143,6 +145,14 @@ def cpu_seconds(pid: int) -> float:
 def rss_bytes(pid: int) -> int:
     """Return a process's resident memory."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def trainers(folder: Path) -> list[int]:
+    """Return the processes that still hold a run directory of this service."""
+    from cultivar_contract.run_directory import RunDirectory
+
+    holders = (RunDirectory(run).holder() for run in folder.glob("data/runs/*"))
+    return [one.pid for one in holders if one is not None]
 
 
 if __name__ == "__main__":
