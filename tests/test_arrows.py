@@ -32,7 +32,7 @@ TRAINER = [
     {"finetuning", "optimization", "losses", "evaluation", "checkpoint"},
     {"augmentation", "networks", "normalisation"},
     {"datasets"},
-    {"randomness", "journal"},
+    {"randomness", "journal", "provenance"},
     {"errors"},
 ]
 

@@ -1,5 +1,6 @@
 """One connection to a service: deadlines, the token, pages, and errors turned into CultivarError."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
@@ -81,13 +82,27 @@ class Connection:
         return response
 
     async def _stream(
-        self, method: Any, request: Message | AsyncIterable[Message], answer: type[Answer]
+        self,
+        method: Any,
+        request: Message | AsyncIterable[Message],
+        answer: type[Answer],
+        *,
+        silence_s: float | None = None,
     ) -> AsyncGenerator[Answer, None]:
+        """Yields a call's answers. `silence_s`: without one for so long the stream counts as broken."""
         call = method(request, metadata=self._metadata)
         try:
-            async for message in call:
+            while True:
+                async with asyncio.timeout(silence_s):
+                    message = await call.read()
+                if message is grpc.aio.EOF:
+                    return
                 assert isinstance(message, answer)
                 yield message
+        except TimeoutError:
+            raise CultivarError(
+                f"nothing came from {self.address} for {silence_s:g} s", code="UNAVAILABLE", reason="STREAM_SILENT"
+            ) from None
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error, self.address) from error
         finally:

@@ -1,6 +1,7 @@
 """Calls about models, their files, and classification."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -17,6 +18,7 @@ from cultivar.v1 import (
     model_pb2_grpc,
     prediction_pb2,
     prediction_pb2_grpc,
+    training_pb2,
 )
 from cultivar_client.connection import Connection
 from cultivar_client.download import path_inside, write_artifact
@@ -91,6 +93,16 @@ class ModelCalls(Connection):
         """Deletes a version that no alias points to. Raises CultivarError."""
         request = model_pb2.DeleteModelVersionRequest(name=name)
         await self._unary(self._models.DeleteModelVersion, request, empty_pb2.Empty)
+
+    async def reproduce_model_version(self, name: str, *, request_id: str | None = None) -> training_pb2.TrainingJob:
+        """Queues a job that repeats a version's training; its `reproduction` compares both. It makes no version.
+
+        A job that was queued with the same `request_id` is answered again.
+
+        Raises CultivarError: FAILED_PRECONDITION where the data set or weights that the version was made of are gone.
+        """
+        request = model_pb2.ReproduceModelVersionRequest(name=name, request_id=request_id or uuid.uuid4().hex)
+        return await self._unary(self._models.ReproduceModelVersion, request, training_pb2.TrainingJob)
 
     def evaluate_model_version(
         self, name: str, dataset: str, *, split: dataset_pb2.Split | None = None

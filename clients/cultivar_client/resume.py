@@ -13,15 +13,20 @@ LONGEST_DELAY_S = 5.0
 PATIENCE_S = 60.0
 
 Item = TypeVar("Item")
+Cursor = TypeVar("Cursor")
 
 
 async def resumed(
-    open_stream: Callable[[int], AsyncGenerator[Item, None]],
-    cursor_after: Callable[[Item], int],
-    cursor: int,
+    open_stream: Callable[[Cursor], AsyncGenerator[Item, None]],
+    cursor_after: Callable[[Item], Cursor],
+    cursor: Cursor,
     patience_s: float = PATIENCE_S,
+    *,
+    is_heartbeat: Callable[[Item], bool] = lambda _: False,
 ) -> AsyncGenerator[Item, None]:
     """Yields a stream's items from `cursor` on, and opens it again after the last item when it breaks.
+
+    Items that `is_heartbeat` tells are swallowed: they say that the stream lives, and move no cursor.
 
     Raises the CultivarError of the last attempt when the service stays unreachable for `patience_s` seconds, and at
     once every CultivarError that is not UNAVAILABLE.
@@ -33,8 +38,10 @@ async def resumed(
         try:
             async with aclosing(open_stream(cursor)) as stream:
                 async for item in stream:
-                    cursor = cursor_after(item)
                     broken_since, delay_s = None, FIRST_DELAY_S
+                    if is_heartbeat(item):
+                        continue
+                    cursor = cursor_after(item)
                     yield item
             return
         except CultivarError as error:

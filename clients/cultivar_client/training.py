@@ -22,6 +22,10 @@ from cultivar_client.spec import spec_from_mapping
 
 # Some specs are checked against the built network, which takes a busy host its time.
 CREATE_TIMEOUT_S = 150.0
+HEARTBEAT_S = 15.0
+"""Quiet seconds after which a stream shall tell that it lives."""
+_MISSED_HEARTBEATS = 3
+"""A stream that is silent for so many is dead."""
 
 
 class TrainingCalls(Connection):
@@ -68,30 +72,53 @@ class TrainingCalls(Connection):
             "training_jobs",
         )
 
-    def watch_training_job(self, name: str, *, after_event: int = 0) -> AsyncIterator[event_pb2.JobEvent]:
+    def watch_training_job(
+        self, name: str, *, after_event: int = 0, heartbeat_s: float = HEARTBEAT_S
+    ) -> AsyncIterator[event_pb2.JobEvent]:
         """Yields a job's events after number `after_event`, without gaps or repeats, until the job has ended.
 
-        When the service goes away, waits up to 60 s for it to come back and goes on after the last event seen.
-        Raises CultivarError.
+        When the service goes away, or is silent although it should send a heartbeat every `heartbeat_s` quiet seconds,
+        waits up to 60 s for it to come back and goes on after the last event seen; 0: no heartbeats, any silence is
+        borne. Raises CultivarError.
         """
 
         def open_stream(cursor: int) -> AsyncGenerator[event_pb2.JobEvent, None]:
-            request = training_pb2.WatchTrainingJobRequest(name=name, after_event=cursor)
-            return self._stream(self._training.WatchTrainingJob, request, event_pb2.JobEvent)
+            request = training_pb2.WatchTrainingJobRequest(name=name, after_event=cursor, heartbeat_seconds=heartbeat_s)
+            silence_s = _MISSED_HEARTBEATS * heartbeat_s or None
+            return self._stream(self._training.WatchTrainingJob, request, event_pb2.JobEvent, silence_s=silence_s)
 
-        return resumed(open_stream, lambda event: event.number, after_event)
+        return resumed(
+            open_stream, lambda event: event.number, after_event, is_heartbeat=lambda event: event.number == 0
+        )
 
-    def stream_logs(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[training_pb2.LogChunk]:
-        """Yields a job's log from byte `offset` on; with `follow` until the job has ended.
+    def stream_logs(
+        self,
+        name: str,
+        *,
+        offset: int = 0,
+        attempt: int | None = None,
+        follow: bool = False,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> AsyncIterator[training_pb2.LogChunk]:
+        """Yields an attempt's log from byte `offset` on: the newest one's, or that of `attempt`.
 
-        When the service goes away, waits up to 60 s for it and goes on where it stopped. Raises CultivarError.
+        With `follow` also the logs of the attempts that come, until the job has ended. When the service goes away or
+        is silent, waits as above and goes on where it stopped. Raises CultivarError.
         """
 
-        def open_stream(cursor: int) -> AsyncGenerator[training_pb2.LogChunk, None]:
-            request = training_pb2.StreamTrainingLogsRequest(name=name, offset=cursor, follow=follow)
-            return self._stream(self._training.StreamTrainingLogs, request, training_pb2.LogChunk)
+        def open_stream(cursor: tuple[int | None, int]) -> AsyncGenerator[training_pb2.LogChunk, None]:
+            request = training_pb2.StreamTrainingLogsRequest(
+                name=name, attempt=cursor[0], offset=cursor[1], follow=follow, heartbeat_seconds=heartbeat_s
+            )
+            silence_s = _MISSED_HEARTBEATS * heartbeat_s or None
+            return self._stream(self._training.StreamTrainingLogs, request, training_pb2.LogChunk, silence_s=silence_s)
 
-        return resumed(open_stream, lambda chunk: chunk.next_offset, offset)
+        return resumed(
+            open_stream,
+            lambda chunk: (chunk.attempt or None, chunk.next_offset),
+            (attempt, offset),
+            is_heartbeat=lambda chunk: not chunk.text,
+        )
 
     async def cancel_training_job(self, name: str) -> training_pb2.TrainingJob:
         """Asks a job to stop; repeating it changes nothing. Raises CultivarError."""

@@ -31,7 +31,7 @@ def main() -> None:
     os.environ.update(ENVIRONMENT)
     set_up_logging()
     try:
-        if sys.argv[1:2] and sys.argv[1] in ("tokens", "audit"):
+        if sys.argv[1:2] and sys.argv[1] in ("tokens", "audit", "backup", "restore"):
             from cultivar_service import administration  # it imports what reads the catalog
 
             administration.run(sys.argv[1:], os.environ)
@@ -125,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="cultivar-service",
         description="Fine-tunes image classifiers and serves them over gRPC.",
         epilog="Every flag can be set in the environment instead: --data-dir as CULTIVAR_DATA_DIR, and so on. "
-        "`cultivar-service tokens --help` makes tokens, `cultivar-service audit --help` tells who changed what.",
+        "`cultivar-service tokens --help` makes tokens, `cultivar-service audit --help` tells who changed what, "
+        "`cultivar-service backup DIR` keeps what can't be made again, `cultivar-service restore DIR` brings it back.",
         allow_abbrev=False,
     )
     parser.add_argument("--data-dir", metavar="DIR", help="what the service keeps (default: ./cultivar-data)")

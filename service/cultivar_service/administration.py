@@ -1,4 +1,4 @@
-"""What an administrator does beside the running service: `cultivar-service tokens ...` and `cultivar-service audit`."""
+"""What an administrator does beside the service: `cultivar-service tokens ...`, `audit`, `backup` and `restore`."""
 
 import argparse
 import json
@@ -11,10 +11,16 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cultivar_service import tokens
+from cultivar_service.backup.contents import BackupRefused
+from cultivar_service.backup.restoring import restore
+from cultivar_service.backup.writing import back_up
 from cultivar_service.catalog import audit
 from cultivar_service.catalog.database import read_only
+from cultivar_service.config import Config
 from cultivar_service.tokens import UnusableTokens
 
+_OTHERS = "CULTIVAR_WEIGHTS_DIR, CULTIVAR_DATASETS_ROOT and CULTIVAR_TOKENS_FILE"
+_SHOWN = 5
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -25,6 +31,15 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         ValueError: it can't be done; the message says why.
     """
     asked = _parser(environment).parse_args(arguments)
+    if asked.command == "backup":
+        _back_up(_config(asked), Path(asked.folder))
+        return
+    if asked.command == "restore":
+        config = _config(asked)
+        listing = restore(config, Path(asked.folder))
+        print(f"restored {len(listing.files)} files, {_megabytes(listing.size_bytes)}, into {config.data_dir}")
+        print(f"bring back weight files and sources of data sets where they were: {_OTHERS}")
+        return
     if asked.command == "audit":
         _print_audit(Path(asked.data_dir), before=asked.before, caller=asked.caller, limit=asked.limit)
         return
@@ -38,6 +53,24 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         tokens.revoke(path, asked.name)
     else:
         _print_tokens(path)
+
+
+def _config(asked: argparse.Namespace) -> Config:
+    data_dir = Path(asked.data_dir).absolute()
+    return Config(data_dir=data_dir, weights_dir=data_dir / "weights", datasets_root=data_dir / "sources")
+
+
+def _back_up(config: Config, target: Path) -> None:
+    summary = back_up(config, target)
+    print(f"backed up {summary.num_files} files, {_megabytes(summary.size_bytes)}, to {target}")
+    print(f"not in it: caches, downloads, imports and uploads under way; {_OTHERS}")
+    if summary.problems:
+        listed = "; ".join(summary.problems[:_SHOWN])
+        raise BackupRefused(f"the backup is made, but {len(summary.problems)} folder(s) were not sound: {listed}")
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
 
 
 def _print_tokens(path: Path) -> None:
@@ -87,12 +120,19 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     revoke = actions.add_parser("revoke", parents=[file], help="let a token in no more")
     revoke.add_argument("name")
 
-    log = commands.add_parser("audit", help="print who changed what, newest first, one JSON object a line")
-    log.add_argument(
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
         "--data-dir",
         metavar="DIR",
         default=environment.get("CULTIVAR_DATA_DIR") or "cultivar-data",
         help="the service's (default: CULTIVAR_DATA_DIR, then ./cultivar-data)",
+    )
+    backup = commands.add_parser("backup", parents=[data], help="keep models, data sets and jobs; the service may run")
+    backup.add_argument("folder", metavar="DIR", help="a new folder; on the data directory's disk it takes little room")
+    back = commands.add_parser("restore", parents=[data], help="make an empty data directory of a backup")
+    back.add_argument("folder", metavar="DIR", help="the backup")
+    log = commands.add_parser(
+        "audit", parents=[data], help="print who changed what, newest first, one JSON object a line"
     )
     log.add_argument("--before", type=int, metavar="NUMBER", help="only rows numbered below: the next page")
     log.add_argument("--caller", metavar="NAME", help="only rows of one token")

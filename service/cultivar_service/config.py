@@ -236,3 +236,8 @@ class Config:
     def scratch(self) -> Path:
         """What is emptied at every start."""
         return self.data_dir / "scratch"
+
+    @property
+    def restoring(self) -> Path:
+        """What is being restored from a backup; there only while that goes on."""
+        return self.data_dir / "restoring"

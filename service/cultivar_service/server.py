@@ -11,11 +11,13 @@ from cultivar_service.api.audit import AuditTrail
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.gpus import GpuApi
+from cultivar_service.api.job_streams import JobStreamsApi
 from cultivar_service.api.live import LiveApi
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
+from cultivar_service.api.reproductions import ReproductionApi
 from cultivar_service.api.training import TrainingApi
 from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
@@ -45,6 +47,7 @@ from cultivar_service.training.jobs import Jobs
 from cultivar_service.training.memory_needs import MemoryNeeds
 from cultivar_service.training.occupancy import Occupancy
 from cultivar_service.training.placement import Placement
+from cultivar_service.training.reproductions import Reproductions
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -95,7 +98,8 @@ class Service:
             serves_on_gpu=sessions.wants_gpu(config.device),
         )
         placement = Placement(config, occupancy, MemoryNeeds(catalog), metrics.placement)
-        self.jobs = Jobs(config, catalog, storage, executor, publisher, metrics, placement, None)
+        reproductions = Reproductions(config, catalog)
+        self.jobs = Jobs(config, catalog, storage, executor, publisher, metrics, placement, reproductions)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
@@ -109,6 +113,7 @@ class Service:
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
                     TrainingApi(catalog, self.jobs, sources, descriptions, config.weights_dir),
+                    JobStreamsApi(config, catalog, self.jobs.signals),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
                     GpuApi(occupancy),
@@ -122,6 +127,7 @@ class Service:
                         AliasMoves(catalog, versions, live),
                         Deletion(config, catalog, storage, registry, live, metrics),
                     ),
+                    ReproductionApi(self.jobs, resolver, reproductions),
                     evaluations,
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),

@@ -55,6 +55,7 @@ class FakeCultivar(
         self.job = training_pb2.TrainingJob(name="trainingJobs/1", state=state_pb2.TRAINING_JOB_STATE_SUCCEEDED)
         self.events = []
         self.break_after = None
+        self.silent_after = None
         self.imports = []
         self.models = ["flowers"]
         self.model = model_pb2.Model(
@@ -119,6 +120,21 @@ class FakeCultivar(
             if event.number == self.break_after:
                 self.break_after = None
                 context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
+            if event.number == self.silent_after:
+                self.silent_after = None
+                yield event_pb2.JobEvent(heartbeat=event_pb2.Heartbeat())
+                gone = threading.Event()
+                context.add_callback(gone.set)
+                gone.wait(10)
+                return
+
+    def StreamTrainingLogs(self, request, context):
+        self._note(request, context)
+        yield training_pb2.LogChunk(attempt=1, offset=0, text="one\n", next_offset=4)
+        yield training_pb2.LogChunk(attempt=1, offset=4, next_offset=4)
+        if len(self.requests) == 1:
+            yield training_pb2.LogChunk(attempt=2, offset=0, text="two\n", next_offset=4)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
 
     def DescribeArchitecture(self, request, context):
         self._note(request, context)
@@ -176,6 +192,11 @@ class FakeCultivar(
         self._note(request, context)
         yield training_pb2.PreviewChunk(data=b"PN", size_bytes=3)
         yield training_pb2.PreviewChunk(data=b"G")
+
+    def ReproduceModelVersion(self, request, context):
+        self._note(request, context)
+        self.job.reproduces = request.name
+        return self.job
 
     def EvaluateModelVersion(self, request, context):
         self._note(request, context)

@@ -134,6 +134,26 @@ def test_watching_can_start_after_an_event(fake):
     assert [event.number for event in events] == [4, 5]
 
 
+def test_a_silent_watch_is_opened_again_and_heartbeats_are_no_events(fake):
+    fake.events = [epoch(number) for number in range(1, 6)]
+    fake.silent_after = 3
+
+    events = call(fake, lambda client: collect(client.watch_training_job("trainingJobs/1", heartbeat_s=0.05)))
+
+    assert [event.number for event in events] == [1, 2, 3, 4, 5]
+    assert [request.after_event for request in fake.requests] == [0, 3]
+
+
+def test_a_log_goes_on_in_the_attempt_where_it_broke(fake):
+    chunks = call(fake, lambda client: collect(client.stream_logs("trainingJobs/1", follow=True)))
+
+    assert [chunk.text for chunk in chunks] == ["one\n", "two\n", "one\n"]
+    assert [(request.HasField("attempt"), request.attempt, request.offset) for request in fake.requests] == [
+        (False, 0, 0),
+        (True, 2, 4),
+    ]
+
+
 def test_waiting_for_a_data_set_ends_when_it_is_ready(fake):
     ready = dataset_pb2.Dataset(name="datasets/flowers/versions/1", state=dataset_pb2.DATASET_STATE_READY)
     fake.imports = [dataset_pb2.Dataset(state=dataset_pb2.DATASET_STATE_IMPORTING), ready]

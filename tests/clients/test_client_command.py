@@ -31,6 +31,28 @@ def cultivar(fake):
     return run
 
 
+def test_a_reproduction_is_compared_and_fails_where_it_differs(fake, cultivar):
+    onnx = {"what": "model.onnx", "expected": "ab" * 32, "found": "ab" * 32, "same": True}
+    loss = {"what": "val.loss", "expected": "0.5", "found": "0.25", "same": False}
+    fake.job.reproduction.CopyFrom(event_pb2.Reproduction(identical=True, comparisons=[onnx]))
+    same = cultivar("reproduce", VERSION)
+    fake.job.reproduction.CopyFrom(
+        event_pb2.Reproduction(comparisons=[onnx, loss], environment=["torch: 2.11.0 then, 2.12.1 now"])
+    )
+    fake.events = [event_pb2.JobEvent(number=1, reproduced=fake.job.reproduction)]
+    other = cultivar("reproduce", VERSION)
+
+    assert same.exit_code == 0
+    assert same.stdout.splitlines()[-1] == f"{VERSION} was reproduced bit for bit (1 compared)"
+    assert other.exit_code == 1
+    assert other.stdout.splitlines()[1:] == [
+        "same    model.onnx  abababababababab",
+        "DIFFERS val.loss  0.5 then, 0.25 now",
+        "environment  torch: 2.11.0 then, 2.12.1 now",
+    ]
+    assert other.stderr == f"error: {VERSION} was not reproduced: val.loss differ\n"
+
+
 def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fake, cultivar):
     prepared = event_pb2.DataPrepared(sample_shape=[3, 224, 224], splits=[{"split": "train", "image_count": 1200}])
     figures = event_pb2.SplitMetrics(

@@ -1,12 +1,10 @@
 """From a trained network to a model package: export, proof, figures, golden images."""
 
 import hashlib
-import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as library_version
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from cultivar_contract import files, package, preprocessing
 from cultivar_contract.package import Package
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_trainer import evaluation, export
+from cultivar_trainer import evaluation, export, provenance
 from cultivar_trainer.datasets import version
 from cultivar_trainer.datasets.selection import Selection
 from cultivar_trainer.datasets.stores import PixelStore
@@ -33,7 +31,6 @@ from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
 
 GOLDEN_IMAGES = 16
-_LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "numpy", "pillow", "protobuf")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,8 +241,9 @@ def _manifest(
         "recipe": json_format.MessageToDict(recipe),
         "plan": inputs.plan.to_json(),
         "plans": [one.to_json() for one in inputs.plans],
-        "libraries": {"python": platform.python_version(), "onnxruntime": _onnxruntime_version()}
-        | {name: library_version(name) for name in _LIBRARIES},
+        "code": provenance.code(),
+        "libraries": provenance.libraries(),
+        "host": provenance.host(inputs.plan.device_name),
         "golden": golden,
     }
 
@@ -262,12 +260,6 @@ def _lineage(inputs: PackageInputs) -> list[dict[str, Any]]:
         "dataset": parent.get("dataset", {}).get("name", ""),
     }
     return [link, *parent.get("lineage", [])]
-
-
-def _onnxruntime_version() -> str:
-    import onnxruntime  # by import: the distribution is onnxruntime or onnxruntime-gpu
-
-    return str(onnxruntime.__version__)
 
 
 def _metrics_json(metrics: Metrics) -> dict[str, Any]:

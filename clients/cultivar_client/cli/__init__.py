@@ -16,6 +16,7 @@ from cultivar_client.cli import (
     jobs,
     models,
     predict,
+    reproduce,
     session,
     train,
 )
@@ -34,6 +35,7 @@ app.add_typer(jobs.app, name="jobs")
 app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
+app.command("reproduce")(reproduce.reproduce)
 app.command("architectures")(architectures.architectures)
 app.command("describe")(architectures.describe)
 app.command("fields")(architectures.fields)

@@ -136,3 +136,18 @@ def export_line(export: event_pb2.ExportVerified) -> str:
         f"export verified on {count(export.image_count)} images: largest probability difference"
         f" {export.max_probability_difference:.1e}, {export.top1_differences} other classes, {size(export.file_bytes)}"
     )
+
+
+def reproduction_lines(reproduction: event_pb2.Reproduction) -> list[str]:
+    """Returns what was compared, one thing a line, and what differs between the hosts."""
+    lines = []
+    for one in reproduction.comparisons:
+        if one.same:
+            lines.append(f"same    {one.what}  {_shortened(one.found)}")
+        else:
+            lines.append(f"DIFFERS {one.what}  {_shortened(one.expected)} then, {_shortened(one.found)} now")
+    return lines + [f"environment  {difference}" for difference in reproduction.environment]
+
+
+def _shortened(value: str) -> str:
+    return value[:16] if len(value) == 64 else value  # a digest, of which the beginning tells enough

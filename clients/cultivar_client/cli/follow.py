@@ -98,6 +98,9 @@ class JobView:
                 )
             case "training_resumed":
                 self.line(f"goes on from epoch {event.training_resumed.epoch}, update {event.training_resumed.step}")
+            case "reproduced":
+                for line in figures.reproduction_lines(event.reproduced):
+                    self.line(line)
             case "warning":
                 self.warn([event.warning])
 

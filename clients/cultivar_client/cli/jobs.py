@@ -121,6 +121,7 @@ def export(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, a
 def logs(
     name: str,
     follow_: Annotated[bool, typer.Option("--follow", help="Go on until the job has ended.")] = False,
+    attempt: Annotated[int | None, typer.Option(help="Which attempt's log; default: the newest.")] = None,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
     as_json: Json = False,
@@ -129,7 +130,7 @@ def logs(
 
     async def work(client: Client) -> int:
         job = await client.get_training_job(name)
-        async for chunk in client.stream_logs(job.name, follow=follow_):
+        async for chunk in client.stream_logs(job.name, follow=follow_, attempt=attempt):
             if as_json:
                 print_json(chunk, one_line=True)
             else:

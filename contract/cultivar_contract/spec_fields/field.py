@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -63,11 +64,7 @@ class SpecField:
     @property
     def descriptor(self) -> Any:
         """The protobuf FieldDescriptor."""
-        message: Any = Spec.DESCRIPTOR
-        *parents, name = self.path.split(".")
-        for parent in parents:
-            message = message.fields_by_name[parent].message_type
-        return message.fields_by_name[name]
+        return _descriptor(self.path)
 
     def allows(self, value: float) -> bool:
         """Tell whether a number is within the range; NaN never is."""
@@ -132,6 +129,15 @@ class SpecField:
         for name in self.path.split(".")[:-1]:
             parent = getattr(parent, name)
         return parent
+
+
+@cache  # resolving one spec asks some hundred times
+def _descriptor(path: str) -> Any:
+    message: Any = Spec.DESCRIPTOR
+    *parents, name = path.split(".")
+    for parent in parents:
+        message = message.fields_by_name[parent].message_type
+    return message.fields_by_name[name]
 
 
 def enum_value_name(descriptor: Any, number: int) -> str:

@@ -36,3 +36,11 @@ def _before_split_character(data: bytes) -> int:
             continue
         return end
     return len(data)
+
+
+def size_of(path: Path) -> int:
+    """Return a log's size in bytes; 0 where there is none yet."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,21 +1,18 @@
-"""TrainingService: queues training jobs, follows them and stops them."""
+"""TrainingService: queues training jobs and stops them."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import sqlalchemy as sa
 from google.protobuf.empty_pb2 import Empty
 
-from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar.v1 import state_pb2, training_pb2
 from cultivar.v1 import training_spec_pb2 as spec_pb2
 from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.recipe import Facts, Resolution, SourceFacts, resolve
 from cultivar_contract.violations import Violation
-from cultivar_service.api.fields import check_not_negative, check_request_id
-from cultivar_service.api.log_tail import read_log
+from cultivar_service.api.fields import check_request_id
 from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
 from cultivar_service.api.weights import WeightSources
 from cultivar_service.caller import Caller
@@ -29,16 +26,12 @@ from cultivar_service.errors import (
     InvalidRequest,
     NotBuilt,
     NotFound,
-    OutOfRange,
     TrainerNotInstalled,
 )
 from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.jobs import Jobs
 
 logger = logging.getLogger(__name__)
-
-_EVENTS_PER_READ = 200
-_LOG_POLL_S = 0.25
 
 
 class TrainingApi:
@@ -147,51 +140,6 @@ class TrainingApi:
         await self._jobs.tell_places(page.items)
         return training_pb2.ListTrainingJobsResponse(training_jobs=page.items, next_page_token=page.next_token)
 
-    async def watch_training_job(
-        self, request: training_pb2.WatchTrainingJobRequest, _: Caller
-    ) -> AsyncIterator[event_pb2.JobEvent]:
-        """Answer a job's events from a cursor on, until its end."""
-        job_id, cursor = parse_job(request.name), check_not_negative(request.after_event, "after_event")
-        job = await self._get(job_id)
-        if cursor > job.last_event:
-            raise InvalidRequest.at(
-                "after_event", f"{cursor}: {job.name} has {job.last_event} events, use at most that"
-            )
-        while True:
-            changed = self._jobs.signals.next(job_id)
-            job, events = await self._catalog.read(_job_and_events(job_id, cursor))
-            for event in events:
-                yield event
-                cursor = event.number
-            if cursor < job.last_event:
-                continue
-            if job.state in jobs.FINAL:
-                return
-            await changed.wait()
-
-    async def stream_training_logs(
-        self, request: training_pb2.StreamTrainingLogsRequest, _: Caller
-    ) -> AsyncIterator[training_pb2.LogChunk]:
-        """Answer a trainer's log from a byte on, with `follow` until the job's end."""
-        job_id, offset = parse_job(request.name), check_not_negative(request.offset, "offset")
-        first = True
-        while True:
-            job = await self._get(job_id)
-            path = self._jobs.directory(job_id).log(max(job.attempt, 1))
-            at_end = job.state in jobs.FINAL or not request.follow
-            if first:
-                size = await asyncio.to_thread(_size, path)
-                if offset > size:
-                    raise _behind_end(offset, size)
-                first = False
-            while (piece := await asyncio.to_thread(read_log, path, offset, whole_lines=not at_end)) is not None:
-                text, following = piece
-                yield training_pb2.LogChunk(offset=offset, text=text, next_offset=following)
-                offset = following
-            if at_end:
-                return
-            await asyncio.sleep(_LOG_POLL_S)
-
     async def cancel_training_job(
         self, request: training_pb2.CancelTrainingJobRequest, caller: Caller
     ) -> training_pb2.TrainingJob:
@@ -235,28 +183,5 @@ class TrainingApi:
         return job
 
 
-def _job_and_events(
-    job_id: str, cursor: int
-) -> Callable[[sa.Connection], tuple[training_pb2.TrainingJob, list[event_pb2.JobEvent]]]:
-    def read(connection: sa.Connection) -> tuple[training_pb2.TrainingJob, list[event_pb2.JobEvent]]:
-        job = jobs.get(connection, job_id)
-        if job is None:  # deleted while it was watched
-            raise job_not_found(f"trainingJobs/{job_id}")
-        return job, jobs.events_after(connection, job_id, cursor, _EVENTS_PER_READ)
-
-    return read
-
-
 def _in_spec(violation: Violation) -> Violation:
     return Violation(field=f"spec.{violation.field}", message=violation.message)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _behind_end(offset: int, size: int) -> OutOfRange:
-    return OutOfRange([Violation(field="offset", message=f"{offset} is behind the log's end: it has {size} bytes")])

@@ -1,47 +1,93 @@
 """The catalog's SQLite file: one thread writes, several read, and the event loop waits for neither."""
 
 import asyncio
+import logging
+import re
+import sqlite3
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from cultivar_contract import files
 from cultivar_service.catalog import migrations
+from cultivar_service.errors import StartupRefused
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _NUM_READERS = 4
+_MOST_WRITTEN_TOGETHER = 64
+_KEPT_COPIES = 2
+"""Copies from before migrations that stay beside the catalog."""
 
 
 class Catalog:
     """Records that survive the service."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the catalog and bring its schema up to date.
+        """Open or make the catalog and bring its schema up to date; what it was before stays beside it.
 
         Raises:
-            StartupRefused: a newer service wrote it.
+            StartupRefused: a newer service wrote it, or there is no room for the copy.
         """
         self._write_engine = _engine(path, begin="BEGIN IMMEDIATE")
         self._read_engine = _engine(path, begin="BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
+        self._changes: deque[_Change[Any]] = deque()
+        """Those that wait, in their order."""
         self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="catalog-reader")
         try:
-            with self._write_engine.begin() as connection:
-                migrations.migrate(connection)
+            self._migrate(path)
         except BaseException:
             self.close()
             raise
 
+    def _migrate(self, path: Path) -> None:
+        with self._write_engine.begin() as connection:
+            seen = migrations.version_of(connection)
+        if seen == len(migrations.MIGRATIONS):
+            return
+        if seen:
+            kept = path.with_name(f"{path.name}.before-{seen + 1}")
+            try:
+                copy_catalog(path, kept)
+            except (OSError, sqlite3.Error) as error:
+                raise StartupRefused(
+                    f"the catalog's schema is {seen} and can't be copied before it is brought to "
+                    f"{len(migrations.MIGRATIONS)} ({error}): make room in {path.parent}"
+                ) from error
+            logger.info("catalog: schema %d, kept as %s", seen, kept.name)
+            _forget_old_copies(path)
+        for number in range(seen + 1, len(migrations.MIGRATIONS) + 1):
+            with self._write_engine.begin() as connection:
+                migrations.run_step(connection, number)
+            logger.info("catalog: schema %d", number)
+
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
-        """Run `function` in a transaction of its own; an exception rolls it back."""
-        return await self._run(self._writer, self._write_engine, function)
+        """Run `function` on a state that nobody changes meanwhile; an exception undoes what it did, and nothing else.
+
+        It is on the disk when this returns. Functions that wait while one is being written to the disk are then written
+        together: most of the time goes by there.
+        """
+        change: _Change[T] = _Change(function)
+        self._changes.append(change)
+        self._writer.submit(self._write_waiting)
+        return await asyncio.wrap_future(change.outcome)
 
     async def read(self, function: Callable[[sa.Connection], T]) -> T:
         """Run `function` on one consistent state of the catalog."""
-        return await self._run(self._readers, self._read_engine, function)
+
+        def transaction() -> T:
+            with self._read_engine.begin() as connection:
+                return function(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
 
     def close(self) -> None:
         """Wait for what is under way and close the file."""
@@ -50,12 +96,59 @@ class Catalog:
         self._read_engine.dispose()
         self._write_engine.dispose()
 
-    async def _run(self, pool: ThreadPoolExecutor, engine: sa.Engine, function: Callable[[sa.Connection], T]) -> T:
-        def transaction() -> T:
-            with engine.begin() as connection:
-                return function(connection)
+    def _write_waiting(self) -> None:
+        """Write what waits, on the writer's thread."""
+        batch: list[_Change[Any]] = []
+        while self._changes and len(batch) < _MOST_WRITTEN_TOGETHER:
+            change = self._changes.popleft()
+            if change.outcome.set_running_or_notify_cancel():
+                batch.append(change)
+        if not batch:  # written with others before
+            return
+        try:
+            with self._write_engine.begin() as connection:
+                for change in batch:
+                    change.make(connection)
+        except BaseException as error:  # Whatever it is, those who wait must hear of it.
+            for change in batch:
+                change.outcome.set_exception(error)
+            return
+        for change in batch:
+            change.tell()
 
-        return await asyncio.get_running_loop().run_in_executor(pool, transaction)
+
+class _Change(Generic[T]):
+    """A function that changes the catalog, and what becomes of it."""
+
+    def __init__(self, function: Callable[[sa.Connection], T]) -> None:
+        self.outcome: Future[T] = Future()
+        self._function = function
+        self._result: T
+        self._error: Exception | None = None
+
+    def make(self, connection: sa.Connection) -> None:
+        """Run the function; where it fails, undo what it did and leave what others did."""
+        connection.exec_driver_sql("SAVEPOINT change")
+        try:
+            self._result = self._function(connection)
+        except Exception as error:
+            if not _in_transaction(connection):  # on a full disk SQLite itself undoes all that is not yet written
+                raise
+            connection.exec_driver_sql("ROLLBACK TO change")
+            self._error = error
+        connection.exec_driver_sql("RELEASE change")
+
+    def tell(self) -> None:
+        """Tell who waits, all being on the disk."""
+        if self._error is None:
+            self.outcome.set_result(self._result)
+        else:
+            self.outcome.set_exception(self._error)
+
+
+def _in_transaction(connection: sa.Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.in_transaction)
 
 
 def read_only(path: Path, function: Callable[[sa.Connection], T]) -> T:
@@ -70,6 +163,38 @@ def read_only(path: Path, function: Callable[[sa.Connection], T]) -> T:
             return function(connection)
     finally:
         engine.dispose()
+
+
+def copy_catalog(source: Path, target: Path) -> None:
+    """Write what a catalog holds at one moment to another file, in whole or not at all; a service may be writing on it.
+
+    Raises:
+        sqlite3.Error, OSError: it can't be read, or the copy can't be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=rw", uri=True)) as live,
+            closing(sqlite3.connect(partial)) as copy,
+        ):
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        files.sync_folder(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    files.sync_folder(target.parent)
+
+
+def _forget_old_copies(path: Path) -> None:
+    copies = {
+        int(found[1]): copy
+        for copy in path.parent.glob(f"{path.name}.before-*")
+        if (found := re.fullmatch(rf"{re.escape(path.name)}\.before-(\d+)", copy.name))
+    }
+    for number in sorted(copies)[:-_KEPT_COPIES]:
+        copies[number].unlink()
 
 
 def _engine(path: Path, *, begin: str) -> sa.Engine:

@@ -83,6 +83,27 @@ def page(connection: sa.Connection, request: PageRequest) -> Page[dataset_pb2.Da
     return cut(rows, request, dataset_pb2.Dataset.FromString)
 
 
+def ready(connection: sa.Connection) -> list[str]:
+    """Return the full names of all READY versions."""
+    query = (
+        sa.select(datasets.c.dataset, datasets.c.version)
+        .where(_is_ready(), datasets.c.resolved_to.is_(None))
+        .order_by(datasets.c.sequence)
+    )
+    return [f"datasets/{dataset}/versions/{version}" for dataset, version in connection.execute(query)]
+
+
+def by_digest(connection: sa.Connection, digest: str, preferred: str) -> str | None:
+    """Return the full name of a READY version with this content: the preferred one where it has it."""
+    rows = connection.execute(
+        sa.select(datasets.c.dataset, datasets.c.version)
+        .where(_is_ready(), datasets.c.digest == digest, datasets.c.resolved_to.is_(None))
+        .order_by(datasets.c.sequence)
+    )
+    names = [f"datasets/{dataset}/versions/{version}" for dataset, version in rows]
+    return preferred if preferred in names else next(iter(names), None)
+
+
 def importing(connection: sa.Connection) -> list[str]:
     """Return the identifier of every import that is not over, oldest first."""
     query = (

@@ -42,6 +42,13 @@ def get(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob | No
     return None if resource is None else training_pb2.TrainingJob.FromString(resource)
 
 
+def newest(connection: sa.Connection, job_id: str) -> tuple[int, int] | None:
+    """Return a job's state and the number of its newest event, without reading the rest of its record."""
+    last = sa.select(sa.func.max(events.c.number)).where(events.c.job == job_id).scalar_subquery()
+    row = connection.execute(sa.select(jobs.c.state, last).where(jobs.c.id == job_id)).first()
+    return None if row is None else (int(row[0]), int(row[1] or 0))
+
+
 def by_request_id(connection: sa.Connection, request_id: str) -> tuple[training_pb2.TrainingJob, str] | None:
     """Return the job that a request made, and the request's digest."""
     query = sa.select(jobs.c.resource, jobs.c.request_digest).where(jobs.c.request_id == request_id)
@@ -84,6 +91,11 @@ def attempt_start_ns(connection: sa.Connection, job_id: str) -> int:
         if event.state_changed.state == RUNNING:
             return event.time.ToNanoseconds()
     return 0
+
+
+def identifiers(connection: sa.Connection) -> list[str]:
+    """Return the bare identifiers of all jobs."""
+    return [str(one) for one in connection.execute(sa.select(jobs.c.id).order_by(jobs.c.sequence)).scalars()]
 
 
 def counts(connection: sa.Connection) -> dict[int, int]:

@@ -150,22 +150,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """Statements of step 1, step 2, ..."""
 
 
-def migrate(connection: sa.Connection) -> None:
-    """Run the steps that this catalog has not seen.
+def version_of(connection: sa.Connection) -> int:
+    """Return the number of steps that a catalog has seen; 0: it is new.
 
     Raises:
         StartupRefused: it has seen more steps than there are here.
     """
-    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-    version = connection.exec_driver_sql("SELECT version FROM schema_version").scalar() or 0
+    if not sa.inspect(connection).has_table("schema_version"):
+        return 0
+    version = int(connection.exec_driver_sql("SELECT version FROM schema_version").scalar() or 0)
     if version > len(MIGRATIONS):
         raise StartupRefused(
             f"the catalog's schema is {version}, this service knows {len(MIGRATIONS)}: start a newer service"
         )
-    if version == len(MIGRATIONS):
-        return
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+    return version
+
+
+def run_step(connection: sa.Connection, number: int) -> None:
+    """Run one step, 1 for the first; the caller's transaction is its own."""
+    for statement in MIGRATIONS[number - 1]:
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     connection.exec_driver_sql("DELETE FROM schema_version")
-    connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (len(MIGRATIONS),))
+    connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (number,))

@@ -11,6 +11,9 @@ from pathlib import Path
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, StartupRefused
 
+LOCK = "service.lock"
+"""Name of the file in the data directory that its owner holds."""
+
 
 class DataDirectory:
     """The data directory, held by one service at a time."""
@@ -22,22 +25,19 @@ class DataDirectory:
             StartupRefused: another service holds it, or it can't be written.
         """
         self._config = config
+        if config.restoring.exists():
+            raise StartupRefused(
+                f"a restore into {config.data_dir} goes on or was cut off: run `cultivar-service restore` to its end"
+            )
         folders = (config.datasets, config.imports, config.runs, config.models, config.caches, config.downloads)
         try:
             for folder in (*folders, config.scratch, config.weights_dir, config.datasets_root):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(config.data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock = take_lock(config.data_dir)
         except OSError as error:
             raise StartupRefused(
                 f"{error.filename} can't be made ({error.strerror}): set CULTIVAR_DATA_DIR to a folder that can be "
                 "written"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise StartupRefused(
-                f"another service works on {config.data_dir}: stop it, or set CULTIVAR_DATA_DIR to another folder"
             ) from error
         for leftover in config.scratch.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -64,6 +64,24 @@ class DataDirectory:
         except FileNotFoundError:
             return
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+def take_lock(data_dir: Path) -> int:
+    """Take a data directory's lock; return its descriptor, which holds it while it is open.
+
+    Raises:
+        StartupRefused: another service holds it.
+        OSError: it can't be written.
+    """
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StartupRefused(
+            f"another service works on {data_dir}: stop it, or set CULTIVAR_DATA_DIR to another folder"
+        ) from error
+    return descriptor
 
 
 def new_identifier() -> str:

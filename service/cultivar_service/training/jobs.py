@@ -24,7 +24,8 @@ from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.outlook import Outlook
 from cultivar_service.training.placement import Placement
-from cultivar_service.training.results import Publisher, Reproductions, Results
+from cultivar_service.training.reproductions import Reproductions
+from cultivar_service.training.results import Publisher, Results
 from cultivar_service.training.runner import Runner
 from cultivar_service.training.scheduler import Scheduler
 from cultivar_service.training.train_request import MODELS
@@ -44,7 +45,7 @@ class Jobs:
         publisher: Publisher,
         metrics: Metrics,
         placement: Placement,
-        reproductions: Reproductions | None,
+        reproductions: Reproductions,
     ) -> None:
         self._config = config
         self._catalog = catalog

@@ -10,6 +10,7 @@ from cultivar_service.catalog.job_record import FAILED, SUCCEEDED, now, state_ev
 from cultivar_service.catalog.models import Publication
 from cultivar_service.errors import CultivarError
 from cultivar_service.training.job_log import JobLog, persist
+from cultivar_service.training.reproductions import Reproductions
 
 logger = logging.getLogger(__name__)
 
@@ -21,28 +22,10 @@ class Publisher(Protocol):
         """Publish a package; asking again gives the same answer."""
 
 
-class Reproductions(Protocol):
-    """Knows how versions were made, and compares what repeats their training."""
-
-    async def plans(self, name: str) -> list[dict[str, Any]]:
-        """Return the plans under which a version was trained.
-
-        Raises:
-            CultivarError: they can't be had.
-        """
-
-    async def compare(self, job: training_pb2.TrainingJob, package: Path) -> event_pb2.Reproduction:
-        """Compare a package with the version that the job reproduces; asking again gives the same answer.
-
-        Raises:
-            CultivarError: they can't be compared.
-        """
-
-
 class Results:
     """Makes of a package what its job is there for."""
 
-    def __init__(self, log: JobLog, publisher: Publisher, reproductions: Reproductions | None) -> None:
+    def __init__(self, log: JobLog, publisher: Publisher, reproductions: Reproductions) -> None:
         self._log = log
         self._publisher = publisher
         self._reproductions = reproductions
@@ -55,7 +38,6 @@ class Results:
         """
         if not job.reproduces:
             return []
-        assert self._reproductions is not None, "a job that reproduces a version was queued by those who compare it"
         return await self._reproductions.plans(job.reproduces)
 
     async def make(self, job: training_pb2.TrainingJob, package: Path, *, ran_s: float) -> training_pb2.TrainingJob:
@@ -82,7 +64,6 @@ class Results:
         return await self._log.append(job_id, events, ran_s=ran_s)
 
     async def _compare(self, job: training_pb2.TrainingJob, package: Path) -> list[event_pb2.JobEvent]:
-        assert self._reproductions is not None, job.name
         try:
             reproduction = await self._reproductions.compare(job, package)
         except CultivarError as error:

@@ -203,7 +203,10 @@ class Runner:
         async def take(changed: training_pb2.TrainingJob | None) -> None:
             if changed is None:
                 return
-            measured = changed.HasField("memory") and changed.memory != attempt.job.memory
+            # Later epochs may take more: those of GRADUAL do, where all weights learn.
+            measured = changed.HasField("memory") and (
+                changed.memory != attempt.job.memory or changed.latest_epoch != attempt.job.latest_epoch
+            )
             self._show(attempt, changed)
             self._log.tell(job_id)
             if measured:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,52 @@ async def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     catalog.close()
 
     assert count == 0
+
+
+async def test_of_writes_that_share_a_commit_one_that_fails_undoes_only_itself(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+
+    def add(number: int) -> object:
+        def write(connection: object) -> int:
+            connection.exec_driver_sql("INSERT INTO models VALUES (?, 1)", (f"m{number}",))
+            if number % 5 == 0:
+                raise LookupError(number)
+            return number
+
+        return write
+
+    outcomes = await asyncio.gather(*(catalog.write(add(number)) for number in range(100)), return_exceptions=True)
+    count = await catalog.read(lambda connection: connection.exec_driver_sql(COUNT).scalar())
+    given_up = asyncio.ensure_future(catalog.write(add(1000)))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    catalog.close()
+
+    assert [one for one in outcomes if isinstance(one, int)] == [number for number in range(100) if number % 5]
+    assert sum(isinstance(one, LookupError) for one in outcomes) == 20
+    assert count == 80
+
+
+async def test_a_write_that_sqlite_undoes_as_a_whole_fails_all_that_share_it(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+
+    def add(name: str) -> object:
+        return lambda connection: connection.exec_driver_sql("INSERT INTO models VALUES (?, 1)", (name,))
+
+    def lose_all(connection: object) -> None:
+        connection.exec_driver_sql("ROLLBACK")  # what SQLite does by itself on a full disk
+        raise OSError("disk full")
+
+    first = catalog.write(lambda _: time.sleep(0.1))  # the others wait for it, and so are written together
+    outcomes = await asyncio.gather(
+        first, catalog.write(add("a")), catalog.write(lose_all), catalog.write(add("b")), return_exceptions=True
+    )
+    await catalog.write(add("c"))
+    names = await catalog.read(lambda connection: connection.exec_driver_sql("SELECT name FROM models").fetchall())
+    catalog.close()
+
+    assert [type(one) for one in outcomes[1:]] == [OSError] * 3
+    assert names == [("c",)]
 
 
 async def test_readers_see_whole_transactions_while_one_writes(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from running_service import (
     states,
 )
 
+from cultivar.v1 import training_pb2
 from cultivar_service.catalog import job_record, jobs
 from cultivar_service.catalog.database import Catalog
 
@@ -34,6 +35,8 @@ import asyncio, logging, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from running_service import make_config
+
+from cultivar.v1 import training_pb2
 from cultivar_service.__main__ import serve
 logging.basicConfig(level=logging.INFO)
 asyncio.run(serve(make_config(Path(sys.argv[2]), behaviour="gated", package=sys.argv[3])))
@@ -176,3 +179,29 @@ async def rewrite(folder: Path, change: Callable[[sa.Connection], object]) -> No
     catalog = Catalog(folder / "data/catalog.sqlite")
     await catalog.write(change)
     catalog.close()
+
+
+def age_request(folder: Path, name: str) -> None:
+    os.utime(folder / "data/runs" / name.split("/")[1] / "request.json", (0, 0))
+
+
+async def test_a_watch_goes_on_over_a_killed_service_without_gap_or_repeat(tmp_path: Path, package: Path) -> None:
+    process, log = start_service(tmp_path, package)
+    seen = []
+    async with connected(await address_of(log)) as client:
+        await client.import_flowers()
+        job = await client.create_job()
+        async for event in client.training.WatchTrainingJob(training_pb2.WatchTrainingJobRequest(name=job.name)):
+            seen.append(event)
+            if event.HasField("epoch_finished"):
+                break
+    process.kill()
+    process.wait()
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        (tmp_path / "data/runs" / job.name.split("/")[1] / "go").touch()
+        seen += await client.events(job.name, after=seen[-1].number)
+
+        assert seen == await client.events(job.name)
+        assert [event.number for event in seen] == list(range(1, len(seen) + 1))
+        assert states(seen)[-1] == SUCCEEDED
