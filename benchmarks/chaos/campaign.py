@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.chaos import aftermath, disturber, workload
 from benchmarks.chaos.customer import Customer
-from benchmarks.chaos.demand import Demand, order_once
+from benchmarks.chaos.demand import OPEN_JOBS, Demand, order_once
 from benchmarks.chaos.disturber import Disturber
 from benchmarks.chaos.inspector import Inspector
 from benchmarks.chaos.results import Result
@@ -17,6 +17,13 @@ from benchmarks.chaos.violations import Violations
 from benchmarks.chaos.whereabouts import Whereabouts
 from benchmarks.chaos.workload import Recipe
 from cultivar.v1 import state_pb2
+
+_QUIET_S = 120.0
+"""Seconds without any job's event after which what is open counts as stuck: back-off and busy hosts take less."""
+_SLOWDOWN = 1.5
+"""How much longer than undisturbed the jobs take that are open at the last kill, with what they lose by it."""
+_COLLECT_S = 60.0
+"""Seconds that the checks at the end may take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +81,6 @@ async def run(campaign: Campaign) -> Outcome:
     await asyncio.to_thread(workload.draw_sources, sources)
     undisturbed = await _undisturbed(campaign, sources)
     print(f"undisturbed: {', '.join(f'{name} {seconds:.0f} s' for name, seconds in undisturbed.seconds.items())}")
-    settle_s = 120.0 + 2 * sum(undisturbed.seconds.values())
     service = ServiceProcess(folder=campaign.folder / "disturbed", sources=sources)
     violations = Violations(campaign.folder / "evidence")
     whereabouts = Whereabouts(service)
@@ -93,7 +99,7 @@ async def run(campaign: Campaign) -> Outcome:
         violations=violations,
     )
     try:
-        await _disturbed(outcome, service, until=begun + campaign.minutes * 60 - settle_s, settle_s=settle_s)
+        await _disturbed(outcome, service, until=begun + campaign.minutes * 60)
     except* NotServing:  # a violation, written down where it was seen
         pass
     finally:
@@ -125,7 +131,7 @@ async def _undisturbed(campaign: Campaign, sources: Path) -> Undisturbed:
     )
 
 
-async def _disturbed(outcome: Outcome, service: ServiceProcess, *, until: float, settle_s: float) -> None:
+async def _disturbed(outcome: Outcome, service: ServiceProcess, *, until: float) -> None:
     """Ask, kill and look, all at a time; then wait for the end of what was asked for and look at what is left."""
     campaign, customer, inspector, violations = (
         outcome.campaign,
@@ -133,6 +139,8 @@ async def _disturbed(outcome: Outcome, service: ServiceProcess, *, until: float,
         outcome.inspector,
         outcome.violations,
     )
+    seconds = outcome.undisturbed.seconds.values()
+    settle_s = _COLLECT_S + _SLOWDOWN * OPEN_JOBS * sum(seconds) / len(seconds)
     generator = random.Random(campaign.seed)
     kills = disturber.plan(generator, campaign.kills, campaign.gap_s)
     demand = Demand(customer, workload.IMPORTS, campaign.recipes, violations, generator)
@@ -141,10 +149,11 @@ async def _disturbed(outcome: Outcome, service: ServiceProcess, *, until: float,
     async with customer.connected(), asyncio.TaskGroup() as group:
         watching = [group.create_task(one) for one in (inspector.watch_trainers(), inspector.watch_models())]
         demanding = group.create_task(demand.run())
-        await outcome.disturber.carry_out(kills, until=until)
+        await outcome.disturber.carry_out(kills, until=until - settle_s)
         demand.enough.set()
-        await asyncio.wait({demanding}, timeout=settle_s)
-        await _check_ends(outcome, service, settle_s)
+        while not demanding.done() and time.monotonic() < min(until, customer.heard + _QUIET_S):
+            await asyncio.wait({demanding}, timeout=1.0)
+        await _check_ends(outcome, service)
         names = await aftermath.check_records(customer, inspector, violations)
         for task in (demanding, *watching):
             task.cancel()
@@ -152,12 +161,13 @@ async def _disturbed(outcome: Outcome, service: ServiceProcess, *, until: float,
     await aftermath.check_disk(service, names, violations, serving_within_s=campaign.serving_within_s)
 
 
-async def _check_ends(outcome: Outcome, service: ServiceProcess, settle_s: float) -> None:
+async def _check_ends(outcome: Outcome, service: ServiceProcess) -> None:
     """Check that everything has ended, and that no import was lost but with its trainer."""
     for order in outcome.customer.jobs:
         if order.job is None:
             state = await _state(outcome.customer, order.name) if order.name else "not acknowledged"
-            text = f"{order.recipe.name}, {order.name}: {state} {settle_s:.0f} s after the last kill"
+            quiet_s = time.monotonic() - outcome.customer.heard
+            text = f"{order.recipe.name}, {order.name}: {state}, and no job's event for {quiet_s:.0f} s"
             run = service.data / "runs" / order.name.rpartition("/")[2]
             outcome.violations.add("no stuck state", text, [run, service.log])
     for asked in outcome.customer.imports:

@@ -74,6 +74,8 @@ class Customer:
         self._client: Client | None = None
         self.jobs: list[JobOrder] = []
         self.imports: list[ImportOrder] = []
+        self.heard = time.monotonic()
+        """When the last event of any job came, by the monotonic clock."""
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["Customer"]:
@@ -181,6 +183,7 @@ class Customer:
             if event.number != last + 1:
                 self._violations.add("events without gaps", f"{order.name}: event {event.number} came after {last}")
             order.events.append(event)
+            self.heard = time.monotonic()
 
     async def _judge(self, order: JobOrder, job: training_pb2.TrainingJob) -> None:
         evidence = [self._service.data / "runs" / job.name.rpartition("/")[2], self._service.log]

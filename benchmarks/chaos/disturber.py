@@ -40,7 +40,7 @@ _TARGETS = {
     Place.IDLE: (Target.SERVICE,),
 }
 _SPANS_S = {
-    Place.START_UP: 2.5,
+    Place.START_UP: 1.5,
     Place.IMPORT: 1.5,
     Place.PREPARATION: 3.0,
     Place.CHECKPOINT: 0.0,
