@@ -80,7 +80,8 @@ async def run(campaign: Campaign) -> Outcome:
     sources = campaign.folder / "sources"
     await asyncio.to_thread(workload.draw_sources, sources)
     undisturbed = await _undisturbed(campaign, sources)
-    print(f"undisturbed: {', '.join(f'{name} {seconds:.0f} s' for name, seconds in undisturbed.seconds.items())}")
+    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in undisturbed.seconds.items())
+    print(f"undisturbed: {took}", flush=True)
     service = ServiceProcess(folder=campaign.folder / "disturbed", sources=sources)
     violations = Violations(campaign.folder / "evidence")
     whereabouts = Whereabouts(service)
@@ -105,7 +106,10 @@ async def run(campaign: Campaign) -> Outcome:
     finally:
         service.clear_away()
     if len(outcome.disturber.struck) < campaign.kills:
-        violations.add("all kills", f"{len(outcome.disturber.struck)} of {campaign.kills} kills took place")
+        violations.add(
+            "all kills",
+            f"{len(outcome.disturber.struck)} of {campaign.kills} kills took place in {campaign.minutes:g} minutes",
+        )
     outcome.seconds = time.monotonic() - begun
     return outcome
 

@@ -22,6 +22,9 @@ _GONE = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 _IMPORTING = dataset_pb2.DATASET_STATE_IMPORTING
 
+ALIAS = "newest"
+"""Points to the version that each model got last."""
+
 Answer = TypeVar("Answer")
 
 
@@ -202,6 +205,7 @@ class Customer:
             self._violations.add("whole packages", f"{job.model_version}: {error!r}", [package, *evidence])
             return
         self._finished[order.recipe.name] = job.model_version
+        await self.ask(lambda: self.client.set_model_alias(model, ALIAS, job.model_version))
         expected = self._expected.get(order.recipe.name, order.result)
         for difference in differences(expected, order.result):
             text = f"{order.recipe.name}, {job.name}, {job.model_version}: {difference}"

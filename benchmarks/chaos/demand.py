@@ -49,8 +49,9 @@ class Demand:
 
     async def run(self) -> None:
         """Have the jobs' data set imported, then ask for jobs and imports side by side."""
-        while (await self._customer.order_import(self._imports[0])).lost:
-            pass
+        while not await self._order_import(self._imports[0]):
+            if self.enough.is_set():
+                return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._order_imports())
             await self._order_jobs(group)
@@ -85,8 +86,13 @@ class Demand:
                 await asyncio.wait_for(self.enough.wait(), self._generator.uniform(*_LULL_S))
                 return
             except TimeoutError:
-                pass
-            try:
-                await self._customer.order_import(source)
-            except CultivarError as error:
-                self._violations.add("clean answers", f"import of {source.name}: {error.code}: {error}")
+                await self._order_import(source)
+
+    async def _order_import(self, source: Import) -> bool:
+        """Ask for an import; tell whether it became READY."""
+        try:
+            return bool((await self._customer.order_import(source)).digest)
+        except CultivarError as error:
+            self._violations.add("clean answers", f"import of {source.name}: {error.code}: {error}")
+            await asyncio.sleep(_LOOK_S)
+            return False

@@ -12,7 +12,7 @@ from benchmarks.chaos.violations import Violations
 from cultivar.v1 import model_pb2
 from cultivar_client import Client, CultivarError
 from cultivar_contract import package
-from cultivar_contract.package import DamagedPackage, Package
+from cultivar_contract.package import DamagedPackage
 
 _TRAINERS_EVERY_S = 0.2
 _MODELS_EVERY_S = 1.0
@@ -110,12 +110,16 @@ class Inspector:
                 state = model_pb2.ModelVersionState.Name(version.state)
                 self._violations.add("aliases point to READY", f"{model.name}: {name} is {state}", [self._service.log])
         if model.live_version:
-            opened = package.open_package(self._folder(model.live_version))
-            await self._predict(client, model.name, model.live_version, opened)
+            await self._predict(client, model.name, model.live_version)
 
-    async def _predict(self, client: Client, model: str, live: str, opened: Package) -> None:
-        golden = opened.golden[0]
-        image = (opened.path / golden.file).read_bytes()
+    async def _predict(self, client: Client, model: str, live: str) -> None:
+        try:
+            opened = package.open_package(self._folder(live))
+            golden = opened.golden[0]
+            image = (opened.path / golden.file).read_bytes()
+        except (DamagedPackage, OSError) as error:
+            self._violations.add("whole versions", f"{live} is live: {error}", [self._folder(live), self._service.log])
+            return
         response = await client.predict(model.removeprefix("models/"), [image], all_probabilities=True)
         if response.model_version != live:
             return  # `live` has moved since it was asked for

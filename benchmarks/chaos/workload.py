@@ -41,6 +41,7 @@ class Recipe:
         return {
             "dataset": DATASET,
             "model": self.name,
+            "publish": "always",  # so that `live` moves with every job
             "scheduling": {"attempts_without_progress": _ATTEMPTS},
             "input": {"size": 32},
             **self.spec,
