@@ -105,11 +105,8 @@ async def run(campaign: Campaign) -> Outcome:
         pass
     finally:
         service.clear_away()
-    if len(outcome.disturber.struck) < campaign.kills:
-        violations.add(
-            "all kills",
-            f"{len(outcome.disturber.struck)} of {campaign.kills} kills took place in {campaign.minutes:g} minutes",
-        )
+    if (count := len(outcome.disturber.struck)) < campaign.kills:
+        violations.add("all kills", f"{count} of {campaign.kills} took place within {campaign.minutes:g} minutes")
     outcome.seconds = time.monotonic() - begun
     return outcome
 
