@@ -118,9 +118,7 @@ class Whereabouts:
 def _is_writing(checkpoint: Path) -> bool:
     """Tell whether a temporary file is there that a killed trainer has not left long ago."""
     try:
-        return any(
-            one.name.startswith(".") and time.time() - one.stat().st_mtime < _WRITING_S
-            for one in os.scandir(checkpoint)
-        )
+        with os.scandir(checkpoint) as entries:
+            return any(one.name.startswith(".") and time.time() - one.stat().st_mtime < _WRITING_S for one in entries)
     except OSError:  # no checkpoint yet, or renamed just now
         return False

@@ -1,9 +1,11 @@
 """The chaos harness itself: what it plans, and that it sees what it is there to see."""
 
+import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import pytest
 
 from benchmarks.chaos import aftermath, results, trainers, workload
 from benchmarks.chaos.disturber import plan
+from benchmarks.chaos.service import ServiceProcess
+from benchmarks.chaos.trainers import LivingTrainer
 from benchmarks.chaos.violations import Violations
-from benchmarks.chaos.whereabouts import Place
-from cultivar.v1 import event_pb2
+from benchmarks.chaos.whereabouts import Place, Whereabouts
+from cultivar.v1 import event_pb2, state_pb2
 from cultivar_contract import files
+from cultivar_contract.run_directory import EventWriter, Result, RunDirectory
 
 KEY = "0" * 32
 
@@ -63,18 +68,47 @@ def test_a_kill_that_aims_at_a_start_follows_one_that_ends_the_service() -> None
     assert all(number > 0 and kills[number - 1].takes_service for number in aimed)
 
 
-def test_a_living_trainer_is_found_by_its_run_directory_and_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(60)", "cultivar_trainer", "train", str(tmp_path / "run")]
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[LivingTrainer]:
+    """A process that the kernel lists as a trainer on data/runs/1."""
+    data = tmp_path / "service" / "data"
+    run = data / "runs" / "1"
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "cultivar_trainer", "train", str(run)]
     process = subprocess.Popen(command, start_new_session=True)
     deadline = time.monotonic() + 10
-    while not (found := trainers.living(tmp_path)) and time.monotonic() < deadline:
+    while not (found := trainers.living(data)) and time.monotonic() < deadline:
         time.sleep(0.01)
+    yield found[0]
+    process.kill()
+    process.wait()
 
-    assert [(one.pid, one.task, one.run.name) for one in found] == [(process.pid, "train", "run")]
-    assert trainers.kill(found[0], tmp_path)
-    assert process.wait() == -9
-    assert not trainers.living(tmp_path)
-    assert not trainers.kill(found[0], tmp_path)
+
+def test_a_living_trainer_is_found_by_its_run_directory_and_killed(sleeper: LivingTrainer) -> None:
+    data = sleeper.run.parents[1]
+
+    assert (sleeper.task, sleeper.run.name) == ("train", "1")
+    assert trainers.kill(sleeper, data)
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert not trainers.kill(sleeper, data)
+    assert not trainers.living(data)
+
+
+def test_a_trainers_place_is_read_from_its_files(sleeper: LivingTrainer, tmp_path: Path) -> None:
+    run = RunDirectory(sleeper.run)
+    whereabouts = Whereabouts(ServiceProcess(folder=tmp_path / "service", sources=tmp_path))
+
+    assert whereabouts.look() == {Place.PREPARATION: run.path}
+    with EventWriter(run.events(2)) as events:
+        events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_TRAINING))
+        assert whereabouts.look() == {Place.TRAINING: run.path}
+        run.checkpoint.mkdir()
+        (run.checkpoint / f".last.pt.{KEY}").touch()
+        assert Place.CHECKPOINT in whereabouts.look()
+        (run.checkpoint / f".last.pt.{KEY}").rename(run.checkpoint / "last.pt")
+        events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_EVALUATING))
+        assert whereabouts.look() == {Place.EXPORT: run.path}
+    run.write_result(Result(attempt=2, outcome="SUCCEEDED", value={}))
+    assert Place.PUBLISH in whereabouts.look()
 
 
 def test_times_may_differ_between_two_results_and_nothing_else(tmp_path: Path) -> None:
