@@ -54,8 +54,11 @@ requirements: install ## Lock the dependencies anew, with hashes.
 bench-serving: install ## Compare serving with other servers (an hour, both cores quiet; BENCH=--quick: minutes).
 	@$(BIN)/python -m benchmarks.serving --peers all $(BENCH)
 
+chaos: install ## Kill service and trainers 200 times while they work (an hour; CHAOS="--seed 7 --kills 20").
+	@$(BIN)/python -m benchmarks.chaos $(CHAOS)
+
 image: ## Build the images `cultivar:service` and `cultivar:gpu` with Docker.
 	docker build --target service -t cultivar:service .
 	docker build --target gpu -t cultivar:gpu .
 
-.PHONY: help install demo test test-slow test-all check format protos protos-check requirements bench-serving image
+.PHONY: help install demo test test-slow test-all check format protos protos-check requirements bench-serving chaos image

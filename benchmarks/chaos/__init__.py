@@ -1,0 +1,1 @@
+"""Kills the service and its trainers, again and again, and proves that nobody who asked for something notices."""
