@@ -16,6 +16,7 @@ from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
 from cultivar_service.api.training import TrainingApi
+from cultivar_service.api.uploads import UploadApi
 from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
@@ -38,6 +39,7 @@ from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.uploads import Uploads
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -54,6 +56,8 @@ class Service:
     """Where the metrics page listens, once started."""
     publisher: Publisher
     """Makes versions of packages."""
+    uploads: Uploads
+    """Archives that clients send."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -78,7 +82,8 @@ class Service:
         self.publisher = publisher = Publisher(config, catalog, registry, live, metrics)
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
-        self._imports = Imports(config, catalog, storage, executor)
+        self.uploads = uploads = Uploads(config, catalog, storage)
+        self._imports = Imports(config, catalog, storage, executor, uploads)
         self._jobs = Jobs(config, catalog, storage, executor, publisher, metrics)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
@@ -90,6 +95,7 @@ class Service:
             {
                 dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
                     DatasetApi(catalog, self._imports, config.datasets_root),
+                    UploadApi(config, catalog, uploads),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
                     TrainingApi(catalog, self._jobs, sources, descriptions, config.weights_dir),
@@ -152,6 +158,7 @@ class Service:
         if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._live.start()
+        await self.uploads.start()
         await self._imports.start()
         await self._jobs.start()
         await self._grpc.start()
@@ -168,6 +175,7 @@ class Service:
         await self.drain()
         await self._jobs.close()
         await self._imports.close()
+        await self.uploads.close()
         await self._live.close()
         await self._registry.close()
         await asyncio.to_thread(self._predictor.close)
