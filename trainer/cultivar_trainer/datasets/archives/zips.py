@@ -80,7 +80,7 @@ def _add(members: Members, entry: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise unusable(f"{shown(name)} is {_KINDS.get(kind, 'no file')}", "pack files and folders only")
-    if entry.is_dir():
+    if name.endswith("/"):
         members.add_folder(name)
         return
     if entry.flag_bits & _ENCRYPTED:
