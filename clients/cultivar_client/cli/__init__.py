@@ -17,6 +17,7 @@ from cultivar_client.cli import (
     predict,
     session,
     train,
+    uploads,
 )
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+datasets.app.command("upload")(uploads.upload)
 app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")

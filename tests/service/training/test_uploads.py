@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from certificates import client_with, make_tokens
+from certificates import bearer, client_with, make_tokens
 from running_service import Client, eventually, make_config, refused, running
 
 from cultivar.v1 import dataset_pb2
@@ -210,7 +210,7 @@ async def test_nobody_takes_more_than_their_share_of_the_disk(tmp_path: Path) ->
         others = [
             (await refused(call)).reason
             for call in (
-                ben.datasets.UploadChunks(chunks(first.name)),
+                ben.datasets.UploadChunks(chunks(first.name), metadata=bearer(made["ben"])),
                 finish(ben, first.name),
                 delete(ben, first.name),
                 ben.datasets.CreateDataset(imports(first.name)),
