@@ -13,9 +13,11 @@ from google.protobuf import empty_pb2
 from cultivar.v1 import dataset_pb2, dataset_pb2_grpc
 from cultivar_client.connection import Connection
 from cultivar_client.errors import CultivarError, error_from_rpc
-from cultivar_client.resume import FIRST_DELAY_S, LONGEST_DELAY_S, PATIENCE_S
+from cultivar_client.resume import FIRST_DELAY_S, LONGEST_DELAY_S
 
 CHUNK_BYTES = 1 << 20
+PATIENCE_S = 120.0
+"""Longer than the service waits for a call that fell silent, which keeps others from the upload."""
 FINISH_TIMEOUT_S = 900.0
 """The service reads all of the archive."""
 _PASSING = {("UNAVAILABLE", None), ("ABORTED", "UPLOAD_BUSY"), ("OUT_OF_RANGE", "OFFSET_MISMATCH")}

@@ -1,7 +1,7 @@
 """Checks of the label lists that a data set's source names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from cultivar.v1 import dataset_pb2
@@ -83,25 +83,28 @@ def _check_replacements(replacements: Sequence[dataset_pb2.PrefixReplacement]) -
 
 
 def _check_splits(source: dataset_pb2.DatasetSource) -> list[Violation]:
-    lists = source.label_lists
-    named = Counter(one.split for one in lists)
-    if named[dataset_pb2.SPLIT_UNSPECIFIED] == len(lists):
-        return []
-    if named[dataset_pb2.SPLIT_UNSPECIFIED]:
-        return [Violation(field=_FIELD, message="some have a split and some have none: give each its split, or none")]
-    if max(named.values()) > 1:
-        return [Violation(field=_FIELD, message="a split has two lists: give each split one, or all lists none")]
-    if not named[dataset_pb2.SPLIT_TRAIN]:
-        return [Violation(field=_FIELD, message="none is the training list: give one SPLIT_TRAIN")]
-    paths = {_SPLIT_NAMES.get(one.split, ""): str(PurePosixPath(one.path)) for one in lists}
-    if paths["train"] in (paths.get("val"), paths.get("test")):
-        message = f"{shown(paths['train'])} is the training list and another: name a list of its own for each split"
-        return [Violation(field=_FIELD, message=message)]
+    named = Counter(one.split for one in source.label_lists)
+    paths = {_SPLIT_NAMES.get(one.split, ""): str(PurePosixPath(one.path)) for one in source.label_lists}
     is_shared = "val" in paths and paths["val"] == paths.get("test")
-    if is_shared and not source.split_shared_list:
-        message = f"{shown(paths['val'])} is validation and test list: set split_shared_list, or name two lists"
-        return [Violation(field=_FIELD, message=message)]
     if source.split_shared_list and not is_shared:
         message = "no list is named as both validation and test list: leave it out"
         return [Violation(field="source.split_shared_list", message=message)]
+    if set(named) == {dataset_pb2.SPLIT_UNSPECIFIED}:
+        return []
+    if problem := _problem_of_splits(named, paths, is_split=source.split_shared_list or not is_shared):
+        return [Violation(field=_FIELD, message=problem)]
     return []
+
+
+def _problem_of_splits(named: Counter[dataset_pb2.Split], paths: Mapping[str, str], *, is_split: bool) -> str:
+    if named[dataset_pb2.SPLIT_UNSPECIFIED]:
+        return "some have a split and some have none: give each its split, or none"
+    if max(named.values()) > 1:
+        return "a split has two lists: give each split one, or all lists none"
+    if "train" not in paths:
+        return "none is the training list: give one SPLIT_TRAIN"
+    if paths["train"] in (paths.get("val"), paths.get("test")):
+        return f"{shown(paths['train'])} is the training list and another: name a list of its own for each split"
+    if not is_split:
+        return f"{shown(paths['val'])} is validation and test list: set split_shared_list, or name two lists"
+    return ""

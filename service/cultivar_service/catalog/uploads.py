@@ -45,10 +45,9 @@ def by_request_id(connection: sa.Connection, creator: str, request_id: str) -> d
     return None if row is None else dataset_pb2.Upload.FromString(row[0])
 
 
-def update(connection: sa.Connection, resource: dataset_pb2.Upload) -> bool:
-    """Replace a record; tell whether there was one."""
-    changed = connection.execute(uploads.update().where(uploads.c.id == _id(resource)).values(**_changing(resource)))
-    return changed.rowcount == 1
+def update(connection: sa.Connection, resource: dataset_pb2.Upload) -> None:
+    """Replace a record."""
+    connection.execute(uploads.update().where(uploads.c.id == _id(resource)).values(**_changing(resource)))
 
 
 def delete(connection: sa.Connection, upload_id: str) -> None:

@@ -121,9 +121,8 @@ class Uploads:
                 try:
                     await self._append(resource, archive, chunks)
                 finally:
-                    # Shielded: a caller who leaves, twice even, finds later what had arrived.
-                    await asyncio.shield(asyncio.ensure_future(self._keep(resource, archive)))
-                    await self._on_thread(archive.close)
+                    # Shielded: a caller who leaves finds later what had arrived.
+                    await asyncio.shield(self._let_go(resource, archive))
             except OSError as error:
                 raise Exhausted(
                     f"{resource.name} can't be written ({error.strerror}): try again later",
@@ -216,6 +215,12 @@ class Uploads:
             if archive.end - resource.received_bytes >= _SYNC_BYTES:
                 await self._keep(resource, archive)
                 self._storage.check_free_space()
+
+    async def _let_go(self, resource: dataset_pb2.Upload, archive: "_Archive") -> None:
+        try:
+            await self._keep(resource, archive)
+        finally:
+            await self._on_thread(archive.close)
 
     async def _keep(self, resource: dataset_pb2.Upload, archive: "_Archive") -> None:
         """Flush what has arrived to disk, then record it: never the other way round."""

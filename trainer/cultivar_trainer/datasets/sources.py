@@ -61,8 +61,7 @@ def folder(path: Path, class_names: Path | None) -> Source:
     Raises:
         TaskFailed: UNUSABLE_FOLDER or UNUSABLE_CLASS_NAMES.
     """
-    names = read_class_names(DiskFiles(class_names.parent), class_names.name) if class_names else {}
-    return class_folders(DiskFiles(path), names, reason="UNUSABLE_FOLDER")
+    return class_folders(DiskFiles(path), names_on_disk(class_names), reason="UNUSABLE_FOLDER")
 
 
 def class_folders(files: Files, names: dict[str, str], *, reason: str) -> Source:
@@ -95,6 +94,15 @@ def class_folders(files: Files, names: dict[str, str], *, reason: str) -> Source
         splits=layout.splits,
         protocol="as given" if layout.splits else "",
     )
+
+
+def names_on_disk(path: Path | None) -> dict[str, str]:
+    """Read a class-name file that is none of the source's own; none: no names.
+
+    Raises:
+        TaskFailed: UNUSABLE_CLASS_NAMES.
+    """
+    return {} if path is None else read_class_names(DiskFiles(path.parent), path.name)
 
 
 def read_class_names(files: Files, path: str) -> dict[str, str]:

@@ -122,8 +122,7 @@ def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Sour
         return sources.class_folders(archive, names, reason="UNUSABLE_ARCHIVE")
     class_names = Path(asked.class_names) if asked.class_names else None
     if described.label_lists:
-        root = Path(asked.root)
-        names = sources.read_class_names(DiskFiles(class_names.parent), class_names.name) if class_names else {}
+        root, names = Path(asked.root), sources.names_on_disk(class_names)
         top = Path(asked.folder).relative_to(root).as_posix()
         return label_lists.listed_images(DiskFiles(root), described, top=top, names=names)
     return sources.folder(Path(asked.folder), class_names)
