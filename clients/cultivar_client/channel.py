@@ -12,7 +12,7 @@ MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 # Repeating one of these changes nothing: reads; creates, which carry a request_id; and settings to a named value.
 # Deletes are left out: a repeated one would answer NOT_FOUND for what the first did.
 RETRIED_METHODS = {
-    "DatasetService": ("CreateDataset", "GetDataset", "ListDatasets"),
+    "DatasetService": ("CreateDataset", "GetDataset", "ListDatasets", "CreateUpload", "GetUpload", "FinishUpload"),
     "TrainingService": (
         "CreateTrainingJob",
         "GetTrainingJob",

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf import empty_pb2
@@ -22,17 +23,39 @@ class DatasetCalls(Connection):
         *,
         builtin: str | None = None,
         folder: str | None = None,
+        upload: str | None = None,
         class_names: str | None = None,
         split_seed: int | None = None,
+        train_list: str | None = None,
+        val_list: str | None = None,
+        test_list: str | None = None,
+        labels: Sequence[str] = (),
+        replace_prefixes: Mapping[str, str] = MappingProxyType({}),
+        split_shared_list: bool = False,
         request_id: str | None = None,
     ) -> dataset_pb2.Dataset:
-        """Starts an import from a built-in source or a folder and answers at once; follow it with wait_for_dataset.
+        """Starts an import of a built-in source, a folder or an upload and answers at once: see wait_for_dataset.
 
-        `folder` and `class_names` are relative to the service's data sets root. Raises CultivarError.
+        `folder`, `class_names`, the lists of the splits and `labels`, lists of images whose splits are drawn or told by
+        a column, are relative to the service's data sets root; with `upload`, the name of a finished one, all are
+        relative to its archive. `replace_prefixes` are what paths in lists begin with, and shall begin with.
+        Raises CultivarError.
         """
+        named = {"SPLIT_TRAIN": train_list, "SPLIT_VAL": val_list, "SPLIT_TEST": test_list}
+        lists = [dataset_pb2.LabelList(path=path, split=split) for split, path in named.items() if path is not None]
         source = dataset_pb2.DatasetSource(
-            builtin=builtin, folder=folder, class_names=class_names, split_seed=split_seed
+            builtin=builtin,
+            folder=folder,
+            upload=upload,
+            class_names=class_names,
+            split_seed=split_seed,
+            label_lists=[*lists, *(dataset_pb2.LabelList(path=path) for path in labels)],
+            replace_prefixes=[
+                dataset_pb2.PrefixReplacement(old_prefix=old, new_prefix=new) for old, new in replace_prefixes.items()
+            ],
         )
+        if split_shared_list:
+            source.split_shared_list = True
         request = dataset_pb2.CreateDatasetRequest(
             dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
         )

@@ -176,7 +176,17 @@ class Config:
     cache_budget_bytes: int = 20 << 30
     """Size that trainers' derived stores and features may take together."""
     min_free_bytes: int = 500 << 20
-    """Free disk space below which no job or import starts."""
+    """Free disk space below which no job, import or upload starts."""
+    max_upload_bytes: int = 50 << 30
+    """Size of one uploaded archive; larger ones are refused."""
+    max_uploads_bytes: int = 200 << 30
+    """Size that the uploads of one token, or of everybody where there are none, may take together."""
+    max_uploads: int = 100
+    """Uploads that one token may have at a time."""
+    upload_expiry_s: float = 86400.0
+    """Seconds after its last byte at which an upload that no import uses is discarded."""
+    upload_silence_s: float = 60.0
+    """Seconds that the next chunk of an upload is waited for."""
 
     def __post_init__(self) -> None:
         """Check what could not work."""
@@ -211,6 +221,11 @@ class Config:
     def imports(self) -> Path:
         """Run directories of imports."""
         return self.data_dir / "imports"
+
+    @property
+    def uploads(self) -> Path:
+        """Archives that clients send, one file each."""
+        return self.data_dir / "uploads"
 
     @property
     def runs(self) -> Path:

@@ -5,6 +5,7 @@ CultivarError
 ├── PermissionDenied        PERMISSION_DENIED
 ├── InvalidRequest          INVALID_ARGUMENT
 │   └── OutOfRange          OUT_OF_RANGE
+│       └── OffsetMismatch
 ├── NotBuilt                UNIMPLEMENTED
 ├── NotFound                NOT_FOUND
 ├── AlreadyExists           ALREADY_EXISTS
@@ -22,7 +23,8 @@ StartupRefused              the service does not start; no request is involved
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from cultivar_contract.violations import Violation
@@ -62,6 +64,7 @@ class CultivarError(Exception):
         violations: Sequence[Violation] = (),
         resource: tuple[str, str] | None = None,
         retry_after_s: float | None = None,
+        metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -73,6 +76,8 @@ class CultivarError(Exception):
         """Type and name of the resource that it is about."""
         self.retry_after_s = retry_after_s
         """Seconds after which the same request may succeed."""
+        self.metadata = metadata
+        """Further facts, for programs."""
 
 
 class Unauthenticated(CultivarError):
@@ -92,8 +97,14 @@ class InvalidRequest(CultivarError):
 
     status = Status.INVALID_ARGUMENT
 
-    def __init__(self, violations: Sequence[Violation], *, reason: str = "INVALID_FIELD") -> None:
-        super().__init__(_describe(violations), reason=reason, violations=violations)
+    def __init__(
+        self,
+        violations: Sequence[Violation],
+        *,
+        reason: str = "INVALID_FIELD",
+        metadata: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(_describe(violations), reason=reason, violations=violations, metadata=metadata)
 
     @classmethod
     def at(cls, field: str, message: str, *, reason: str = "INVALID_FIELD") -> "InvalidRequest":
@@ -105,6 +116,18 @@ class OutOfRange(InvalidRequest):
     """A position lies behind the end of what it points into."""
 
     status = Status.OUT_OF_RANGE
+
+
+class OffsetMismatch(OutOfRange):
+    """A chunk does not begin where the one before ended."""
+
+    def __init__(self, offset: int, expected: int) -> None:
+        message = f"{offset} is not where the next chunk is due: send from byte {expected} on"
+        super().__init__(
+            [Violation(field="offset", message=message)],
+            reason="OFFSET_MISMATCH",
+            metadata={"expected_offset": str(expected)},
+        )
 
 
 class NotBuilt(CultivarError):

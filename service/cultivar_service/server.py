@@ -19,6 +19,7 @@ from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
 from cultivar_service.api.reproductions import ReproductionApi
 from cultivar_service.api.training import TrainingApi
+from cultivar_service.api.uploads import UploadApi
 from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
@@ -48,6 +49,7 @@ from cultivar_service.training.memory_needs import MemoryNeeds
 from cultivar_service.training.occupancy import Occupancy
 from cultivar_service.training.placement import Placement
 from cultivar_service.training.reproductions import Reproductions
+from cultivar_service.training.uploads import Uploads
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -66,6 +68,8 @@ class Service:
     """Makes versions of packages."""
     jobs: Jobs
     """Training jobs."""
+    uploads: Uploads
+    """Archives that clients send."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -90,7 +94,8 @@ class Service:
         self.publisher = publisher = Publisher(config, catalog, registry, live, metrics)
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
-        self._imports = Imports(config, catalog, storage, executor)
+        self.uploads = uploads = Uploads(config, catalog, storage)
+        self._imports = Imports(config, catalog, storage, executor, uploads)
         occupancy = Occupancy(
             config,
             GpuReader(visible=config.visible_gpus),
@@ -110,6 +115,7 @@ class Service:
             {
                 dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
                     DatasetApi(catalog, self._imports, config.datasets_root),
+                    UploadApi(config, catalog, uploads),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
                     TrainingApi(catalog, self.jobs, sources, descriptions, config.weights_dir),
@@ -175,6 +181,7 @@ class Service:
         if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self._live.start()
+        await self.uploads.start()
         await self._imports.start()
         await self.jobs.start()
         await self._grpc.start()
@@ -191,6 +198,7 @@ class Service:
         await self.drain()
         await self.jobs.close()
         await self._imports.close()
+        await self.uploads.close()
         await self._live.close()
         await self._registry.close()
         await asyncio.to_thread(self._predictor.close)

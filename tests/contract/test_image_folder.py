@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cultivar_contract.image_folder import UnusableFolder, images, scan
+from cultivar_contract.image_folder import Folder, UnusableFolder, scan
 
 
 def make(root: Path, *files: str) -> Path:
@@ -12,17 +12,26 @@ def make(root: Path, *files: str) -> Path:
     return root
 
 
+def in_folder(root: Path, *files: str) -> Folder:
+    return Folder(make(root, *files))
+
+
 def test_class_folders_alone_have_no_splits(tmp_path: Path) -> None:
-    layout = scan(make(tmp_path, "b/1.jpg", "a/1.jpg", ".ipynb_checkpoints/1.jpg", "readme.txt"))
+    layout = scan(in_folder(tmp_path, "b/1.jpg", "a/1.jpg", ".ipynb_checkpoints/1.jpg", "readme.txt"))
 
     assert layout.splits == ()
     assert layout.class_ids == ("a", "b")
 
 
 def test_split_folders_are_found_under_their_usual_names(tmp_path: Path) -> None:
-    layout = scan(make(tmp_path, "Train/a/1.jpg", "Train/b/1.jpg", "valid/a/1.jpg", "TEST/b/1.jpg"))
+    layout = scan(in_folder(tmp_path, "Train/a/1.jpg", "Train/b/1.jpg", "valid/a/1.jpg", "TEST/b/1.jpg"))
 
     assert layout.splits == ("train", "val", "test")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFolder, match="no such folder"):
+        scan(Folder(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +50,7 @@ def test_a_folder_that_can_not_become_a_data_set_is_refused(
     tmp_path: Path, files: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UnusableFolder, match=message):
-        scan(make(tmp_path, *files))
+        scan(in_folder(tmp_path, *files))
 
 
 def test_a_link_to_a_class_elsewhere_is_not_followed(tmp_path: Path) -> None:
@@ -49,10 +58,10 @@ def test_a_link_to_a_class_elsewhere_is_not_followed(tmp_path: Path) -> None:
     root = make(tmp_path / "root", "a/1.jpg", "b/1.jpg")
     (root / "c").symlink_to(elsewhere)
 
-    assert scan(root).class_ids == ("a", "b")
+    assert scan(Folder(root)).class_ids == ("a", "b")
 
 
 def test_only_files_that_look_like_images_are_taken(tmp_path: Path) -> None:
     make(tmp_path, "2.JPG", "sub/1.png", ".hidden.jpg", "notes.txt", ".thumbs/3.jpg")
 
-    assert [path.relative_to(tmp_path).as_posix() for path in images(tmp_path)] == ["2.JPG", "sub/1.png"]
+    assert Folder(tmp_path).images("") == ["2.JPG", "sub/1.png"]

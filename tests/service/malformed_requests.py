@@ -52,6 +52,7 @@ _SPEC = {"dataset": KEPT, "architecture": "lenet5", "mode": "FINE_TUNING_MODE_SC
 SOUND = {
     "CreateDataset": {"dataset_id": "other", "source": {"builtin": "procedural-flowers"}},
     "GetDataset": {"name": KEPT},
+    "CreateUpload": {"size_bytes": 10, "sha256": "0" * 64, "request_id": "one"},
     "CreateTrainingJob": {"spec": _SPEC},
     "DescribeArchitecture": {"name": "lenet5", "num_classes": 3, "input_size": 32},
     "CalculateLayer": {

@@ -19,6 +19,7 @@ from cultivar_client.cli import (
     reproduce,
     session,
     train,
+    uploads,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+datasets.app.command("upload")(uploads.upload)
 app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")

@@ -8,7 +8,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from cultivar.v1 import dataset_pb2
 from cultivar_client.cli import figures, session
-from cultivar_client.cli.options import Address, Json, Token
+from cultivar_client.cli.options import (
+    Address,
+    Json,
+    Labels,
+    ReplacePrefix,
+    SplitSharedList,
+    TestList,
+    Token,
+    TrainList,
+    ValList,
+    read_prefixes,
+)
 from cultivar_client.cli.output import console, print_facts, print_json, print_table
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
@@ -29,6 +40,12 @@ def create(
         str | None, typer.Option(help="JSON file {class id: display name}, relative to the same root.")
     ] = None,
     split_seed: Annotated[int | None, typer.Option(help="Seed of splits that the source does not bring.")] = None,
+    train_list: TrainList = None,
+    val_list: ValList = None,
+    test_list: TestList = None,
+    labels: Labels = None,
+    replace_prefix: ReplacePrefix = None,
+    split_shared_list: SplitSharedList = False,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
     as_json: Json = False,
@@ -38,21 +55,37 @@ def create(
         raise typer.BadParameter("give exactly one of --builtin and --folder")
     if class_names is not None and folder is None:
         raise typer.BadParameter("--class-names needs --folder: built-in sources bring their names")
+    prefixes = read_prefixes(replace_prefix)
 
     async def work(client: Client) -> int:
         dataset = await client.create_dataset(
-            name, builtin=builtin, folder=folder, class_names=class_names, split_seed=split_seed
+            name,
+            builtin=builtin,
+            folder=folder,
+            class_names=class_names,
+            split_seed=split_seed,
+            train_list=train_list,
+            val_list=val_list,
+            test_list=test_list,
+            labels=labels or (),
+            replace_prefixes=prefixes,
+            split_shared_list=split_shared_list,
         )
-        dataset = await _follow_import(client, dataset, quiet=as_json)
-        if as_json:
-            print_json(dataset)
-        if dataset.state != dataset_pb2.DATASET_STATE_READY:
-            return session.fail(dataset.error.message or f"{dataset.name} is {_state(dataset)}")
-        if not as_json:
-            _print_dataset(dataset)
-        return session.DONE
+        return await see_import(client, dataset, as_json=as_json)
 
     session.run(address, token, work)
+
+
+async def see_import(client: Client, dataset: dataset_pb2.Dataset, *, as_json: bool) -> int:
+    """Shows an import until it has ended, then what it made, and returns the exit code."""
+    dataset = await _follow_import(client, dataset, quiet=as_json)
+    if as_json:
+        print_json(dataset)
+    if dataset.state != dataset_pb2.DATASET_STATE_READY:
+        return session.fail(dataset.error.message or f"{dataset.name} is {_state(dataset)}")
+    if not as_json:
+        _print_dataset(dataset)
+    return session.DONE
 
 
 @app.command("list")
@@ -147,7 +180,7 @@ def _print_dataset(dataset: dataset_pb2.Dataset) -> None:
         [
             ("name", dataset.name),
             ("state", _state(dataset)),
-            ("source", source.builtin or source.folder),
+            ("source", source.builtin or source.folder or source.upload),
             ("splits", dataset.split_protocol),
             ("size", figures.size(dataset.image_bytes) if dataset.image_bytes else ""),
             ("created", figures.moment(dataset.create_time)),

@@ -18,6 +18,32 @@ Token = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 
+TrainList = Annotated[
+    str | None,
+    typer.Option(help="List of training images and their classes: CSV with a header, or `image label` lines."),
+]
+ValList = Annotated[str | None, typer.Option(help="The same of validation images.")]
+TestList = Annotated[str | None, typer.Option(help="The same of test images.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(help="List of images whose splits are drawn, or told by its column `split`; may be given again."),
+]
+ReplacePrefix = Annotated[
+    list[str] | None,
+    typer.Option(metavar="OLD=NEW", help="Replace what paths in lists begin with; may be given again."),
+]
+SplitSharedList = Annotated[
+    bool, typer.Option("--split-shared-list", help="Halve a list that is both validation and test list.")
+]
+
+
+def read_prefixes(texts: list[str] | None) -> dict[str, str]:
+    """Returns the pairs that `OLD=NEW` texts name. Raises typer.BadParameter (exit code 2)."""
+    pairs = [text.partition("=") for text in texts or ()]
+    if any(not old or not separator for old, separator, _ in pairs):
+        raise typer.BadParameter("write OLD=NEW", param_hint="--replace-prefix")
+    return {old: new for old, _, new in pairs}
+
 
 def read_enum(descriptor: "EnumDescriptor", text: str | None, option: str) -> int | None:
     """Returns the value that an option's text names, None for None. Raises typer.BadParameter (exit code 2)."""

@@ -12,11 +12,12 @@ from cultivar_contract.image_folder import UnusableFolder
 from cultivar_contract.names import NAME_RULE, OutsideFolder, inside, is_name
 from cultivar_contract.violations import Violation
 from cultivar_service.api.fields import check_request_id
+from cultivar_service.api.label_lists import check_label_lists, check_member
 from cultivar_service.caller import Caller
-from cultivar_service.catalog import datasets
+from cultivar_service.catalog import datasets, uploads
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest
-from cultivar_service.catalog.references import dataset_not_found, parse_dataset
+from cultivar_service.catalog.references import dataset_not_found, parse_dataset, parse_upload
 from cultivar_service.errors import InvalidRequest, shown
 from cultivar_service.training.imports import Imports
 
@@ -44,6 +45,8 @@ class DatasetApi:
         violations += await asyncio.to_thread(_check_source, request.source, self._root)
         if violations:
             raise InvalidRequest(violations)
+        if request.source.HasField("upload"):
+            await self._check_upload(request.source, caller)
         return await self._imports.create(request.dataset_id, request.source, request_id, creator=caller.name)
 
     async def get_dataset(self, request: dataset_pb2.GetDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
@@ -67,6 +70,13 @@ class DatasetApi:
         await self._imports.delete(request.name)
         return Empty()
 
+    async def _check_upload(self, source: dataset_pb2.DatasetSource, caller: Caller) -> None:
+        upload_id = parse_upload(source.upload, "source.upload")
+        source.upload = f"uploads/{upload_id}"
+        found = await self._catalog.read(lambda connection: uploads.find(connection, upload_id))
+        if found is not None:  # else the import that is asked for may be a repeated one, which consumed it
+            caller.check_may_change(found.name, found.creator)
+
     async def _get(self, name: str) -> dataset_pb2.Dataset:
         reference = parse_dataset(name)
         found = await self._catalog.read(lambda connection: datasets.find(connection, reference))
@@ -80,29 +90,33 @@ def _check_source(source: dataset_pb2.DatasetSource, root: Path) -> list[Violati
     kind = source.WhichOneof("source")
     violations = []
     if kind is None:
-        violations.append(Violation(field="source", message="is required: set builtin or folder"))
+        violations.append(Violation(field="source", message="is required: set builtin, folder or upload"))
     elif kind == "builtin" and source.builtin not in BUILTINS:
         message = f"{shown(source.builtin)} is unknown: use one of {', '.join(BUILTINS)}"
         violations.append(Violation(field="source.builtin", message=message))
     elif kind == "folder":
-        problem = _check_folder(source.folder, root)
+        problem = _check_folder(source.folder, root, has_lists=bool(source.label_lists))
         if problem:
             violations.append(Violation(field="source.folder", message=f"{shown(source.folder)}: {problem}"))
     if source.class_names:
-        problem = "only folders take one: leave it out" if kind == "builtin" else _check_names(source.class_names, root)
+        problem = _check_class_names(kind, source.class_names, root)
         if problem:
             violations.append(Violation(field="source.class_names", message=f"{shown(source.class_names)}: {problem}"))
     if source.split_seed < 0:
         message = f"{source.split_seed} is negative: use 0 or more"
         violations.append(Violation(field="source.split_seed", message=message))
-    return violations
+    return violations + check_label_lists(source, root)
 
 
-def _check_folder(relative: str, root: Path) -> str:
+def _check_folder(relative: str, root: Path, *, has_lists: bool) -> str:
     if not relative:
         return "is empty: name a folder relative to the data sets root"
     try:
-        image_folder.scan(inside(root, relative))
+        folder = image_folder.Folder(inside(root, relative))
+        if has_lists:
+            folder.check()
+        else:
+            image_folder.scan(folder)
     except OutsideFolder:
         return "leads outside the data sets root, itself or through a link: name a folder below it"
     except UnusableFolder as error:
@@ -110,6 +124,15 @@ def _check_folder(relative: str, root: Path) -> str:
     except OSError as error:
         return f"can't be read ({error.strerror}): check its permissions"
     return ""
+
+
+def _check_class_names(kind: str | None, path: str, root: Path) -> str:
+    match kind:
+        case "builtin":
+            return "only folders and uploads take one: leave it out"
+        case "upload":
+            return check_member(path)
+    return _check_names(path, root)
 
 
 def _check_names(relative: str, root: Path) -> str:

@@ -114,6 +114,13 @@ def importing(connection: sa.Connection) -> list[str]:
     return [str(row[0]) for row in connection.execute(query)]
 
 
+def upload_user(connection: sa.Connection, upload: str) -> str | None:
+    """Return the name of an import that is not over and reads an upload, given by its full name."""
+    query = sa.select(datasets.c.resource).where(datasets.c.state == dataset_pb2.DATASET_STATE_IMPORTING)
+    found = (dataset_pb2.Dataset.FromString(row[0]) for row in connection.execute(query))
+    return next((one.name for one in found if one.source.upload == upload), None)
+
+
 def get_importing(connection: sa.Connection, import_id: str) -> dataset_pb2.Dataset:
     """Return the record of an import that is not over."""
     query = sa.select(datasets.c.resource).where(datasets.c.import_id == import_id)

@@ -14,6 +14,7 @@ _ID = re.compile(r"[a-z0-9-]{1,64}")
 _JOB_REMEDY = "`cultivar jobs list` shows those that do"
 _MODEL_REMEDY = "`cultivar models list` shows those that do"
 _DATASET_REMEDY = "`cultivar datasets list` shows those that do"
+_UPLOAD_REMEDY = "it may have expired, or an import consumed it: upload again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +120,18 @@ def parse_dataset(text: str, field: str = "name") -> DatasetReference:
     raise dataset_not_found(text, field)
 
 
+def parse_upload(text: str, field: str = "name") -> str:
+    """Return an upload's identifier.
+
+    Raises:
+        InvalidRequest, NotFound: the text is empty, or names no upload that could be.
+    """
+    identifier = required(text, field).removeprefix("uploads/")
+    if not _ID.fullmatch(identifier):
+        raise upload_not_found(text, field)
+    return identifier
+
+
 def job_not_found(text: str, field: str = "name") -> NotFound:
     """Make the error for a job that does not exist."""
     return NotFound("training job", text, field=field, remedy=_JOB_REMEDY)
@@ -132,3 +145,8 @@ def model_not_found(text: str, field: str = "name") -> NotFound:
 def dataset_not_found(text: str, field: str = "name") -> NotFound:
     """Make the error for a data set that does not exist."""
     return NotFound("data set", text, field=field, remedy=_DATASET_REMEDY)
+
+
+def upload_not_found(text: str, field: str = "name") -> NotFound:
+    """Make the error for an upload that does not exist."""
+    return NotFound("upload", text, field=field, remedy=_UPLOAD_REMEDY)

@@ -29,7 +29,15 @@ class DataDirectory:
             raise StartupRefused(
                 f"a restore into {config.data_dir} goes on or was cut off: run `cultivar-service restore` to its end"
             )
-        folders = (config.datasets, config.imports, config.runs, config.models, config.caches, config.downloads)
+        folders = (
+            config.datasets,
+            config.uploads,
+            config.imports,
+            config.runs,
+            config.models,
+            config.caches,
+            config.downloads,
+        )
         try:
             for folder in (*folders, config.scratch, config.weights_dir, config.datasets_root):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -46,15 +54,15 @@ class DataDirectory:
         """Let the next service take over."""
         os.close(self._lock)
 
-    def check_free_space(self) -> None:
-        """Check that something that writes can start.
+    def check_free_space(self, size_bytes: int = 0) -> None:
+        """Check that something that writes can start, and `size_bytes` of it have room.
 
         Raises:
             InsufficientDisk: it can't.
         """
-        free = shutil.disk_usage(self._config.data_dir).free
-        if free < self._config.min_free_bytes:
-            raise InsufficientDisk(free, self._config.min_free_bytes)
+        free, needed = shutil.disk_usage(self._config.data_dir).free, self._config.min_free_bytes + size_bytes
+        if free < needed:
+            raise InsufficientDisk(free, needed)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: at once from its place, then from the disk."""

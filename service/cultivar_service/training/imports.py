@@ -21,6 +21,7 @@ from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, InvalidRequest, QueueFull
 from cultivar_service.training.executor import Executor, Trainer, launch
+from cultivar_service.training.uploads import Uploads, finished_upload
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,13 @@ _MAX_MESSAGE = 2000
 class Imports:
     """Imports that wait or run."""
 
-    def __init__(self, config: Config, catalog: Catalog, storage: DataDirectory, executor: Executor) -> None:
+    def __init__(
+        self, config: Config, catalog: Catalog, storage: DataDirectory, executor: Executor, uploads: Uploads
+    ) -> None:
         self._config = config
         self._catalog = catalog
         self._storage = storage
+        self._uploads = uploads
         self._executor = executor
         self._waiting: deque[str] = deque()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -61,6 +65,7 @@ class Imports:
 
         Raises:
             TrainerNotInstalled, QueueFull, AlreadyExists: it can't begin.
+            NotFound, FailedPrecondition: its upload is not there, or not whole.
         """
         self._executor.check_installed()
         self._storage.check_free_space()
@@ -75,6 +80,8 @@ class Imports:
             first = datasets.by_request_id(connection, request_id) if request_id else None
             if first is not None:
                 return _repeat(connection, request_id, first, digest)
+            if source.HasField("upload"):
+                finished_upload(connection, source.upload, "source.upload")
             if len(datasets.importing(connection)) >= self._config.max_queued_imports:
                 raise QueueFull(f"{self._config.max_queued_imports} imports wait already", retry_after_s=60)
             datasets.insert(
@@ -186,7 +193,8 @@ class Imports:
         try:
             # Checked at the request already; since then a link may have been put in the way.
             folder = str(inside(root, source.folder)) if source.HasField("folder") else ""
-            class_names = str(inside(root, source.class_names)) if source.class_names else ""
+            named = source.class_names if source.HasField("folder") else ""
+            class_names = str(inside(root, named)) if named else ""
         except OutsideFolder as error:
             raise InvalidRequest.at("source", f"{error}: name a folder below the data sets root") from error
         request = ImportRequest(
@@ -195,6 +203,9 @@ class Imports:
             class_names=class_names,
             split_seed=source.split_seed,
             downloads=str(self._config.downloads.resolve()),
+            root=str(root.resolve()) if source.HasField("folder") else "",
+            archive=str(self._uploads.path(source.upload).resolve()) if source.HasField("upload") else "",
+            source=json_format.MessageToDict(source),
         )
         directory.write_request(1, to_json(request))
         return self._executor.start("import_dataset", directory, 1)
@@ -224,6 +235,8 @@ class Imports:
             version = _version(resource, found, name)
             await self._catalog.write(lambda connection: datasets.update(connection, import_id, version))
         await asyncio.to_thread(self._storage.discard, directory.path)
+        if resource.source.HasField("upload"):
+            await self._uploads.discard(resource.source.upload)
         logger.info("import %s: READY as %s%s", import_id, name, "" if reservation.is_new else ", equal content")
 
     async def _fail(self, import_id: str, reason: str, message: str) -> None:

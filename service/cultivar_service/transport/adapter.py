@@ -36,7 +36,7 @@ _FOREVER_S = 10 * 365 * 86400.0
 _LOOK_AGAIN_S = 5.0
 """How long a silent stream goes on after its token was revoked."""
 
-_RESOURCES = ("name", "model", "parent", "dataset_id")
+_RESOURCES = ("name", "model", "parent", "dataset_id", "upload")
 """Fields that say what a change is about."""
 
 _MAX_RESOURCE = 200
@@ -96,8 +96,9 @@ class Adapter:
             )
             if behaviour is None:  # MERGE: remove
                 continue
-            if method.client_streaming:
-                assert method.server_streaming, f"{method.full_name}: no RPC sends a stream and gets one answer yet"
+            if method.client_streaming and not method.server_streaming:
+                methods[method.name] = grpc.stream_unary_rpc_method_handler(self._intake(method, behaviour))
+            elif method.client_streaming:
                 methods[method.name] = grpc.stream_stream_rpc_method_handler(self._conversation(method, behaviour))
             elif method.server_streaming:
                 methods[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
@@ -181,6 +182,24 @@ class Adapter:
                             yield response.SerializeToString()
                 except Exception as error:  # As above.
                     _end(context, call, method.full_name, error)
+
+        return answer
+
+    def _intake(self, method: MethodDescriptor, behaviour: Any) -> Any:
+        parse = _parser(method)
+        service = method.containing_service.full_name
+
+        async def answer(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
+            with self._counted(service, method.name, context) as call:
+                try:
+                    self._check_open()
+                    # As above. The api object takes care of what came in before a caller left.
+                    async with aclosing(self._until_drained(_parsed(parse, messages), context)) as requests:
+                        response = await behaviour(_noted(call, requests), self._caller(call, context))
+                    return bytes(response.SerializeToString())
+                except Exception as error:  # As above.
+                    _end(context, call, method.full_name, error)
+                    return b""
 
         return answer
 
@@ -313,6 +332,14 @@ def _note_request(call: _Call, request: Any) -> None:
 def _note_answer(call: _Call, request: Any, answer: Any) -> None:
     if not hasattr(request, "name"):  # it made something, and only the answer has its name
         call.resource = _resource(answer) or call.resource
+
+
+async def _noted(call: _Call, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Pass requests on; the first one says what the call is about."""
+    async for request in requests:
+        call.resource = call.resource or _resource(request)
+        yield request
+        del request  # as above
 
 
 def _resource(message: Any) -> str:

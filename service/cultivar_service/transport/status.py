@@ -25,7 +25,7 @@ def message_of(error: CultivarError) -> str:
 
 def metadata_of(error: CultivarError) -> tuple[tuple[str, bytes], ...]:
     """Return the trailing metadata that carries an error's details."""
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if error.resource is not None:
         kind, name = error.resource
         details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))

@@ -16,7 +16,7 @@ from scipy.io import savemat
 from torchvision.datasets import CIFAR10, MNIST, Flowers102
 
 from cultivar_contract import preprocessing
-from cultivar_trainer.datasets import download, sources
+from cultivar_trainer.datasets import builtin, download
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.tasks.import_dataset import import_source
@@ -64,7 +64,7 @@ def cifar_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 def test_cifar10_keeps_every_pixel_its_test_part_and_draws_a_tenth_for_validation(
     tmp_path: Path, cifar_pixels: np.ndarray, journal: Journal
 ) -> None:
-    source = sources.builtin("cifar10", tmp_path / "downloads", tmp_path / "scratch", journal)
+    source = builtin.read_builtin("cifar10", tmp_path / "downloads", tmp_path / "scratch", journal)
     dataset = import_source(source, tmp_path / "out", 0, journal)
 
     assert [one.id for one in dataset.classes] == CIFAR_CLASSES
@@ -93,7 +93,7 @@ def mnist_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
         (published / name).write_bytes(gzip.compress(header + values.tobytes()))
     monkeypatch.setattr(MNIST, "mirrors", [(tmp_path / "gone").as_uri() + "/", published.as_uri() + "/"])
     monkeypatch.setattr(MNIST, "resources", [(name, md5(published / name)) for name in files])
-    monkeypatch.setattr(sources, "MNIST_VALIDATION_IMAGES", 20)
+    monkeypatch.setattr(builtin, "MNIST_VALIDATION_IMAGES", 20)
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     return pixels
 
@@ -101,7 +101,7 @@ def mnist_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 def test_mnist_keeps_every_pixel_its_test_part_and_draws_its_validation_images_stratified(
     tmp_path: Path, mnist_pixels: np.ndarray, journal: Journal
 ) -> None:
-    source = sources.builtin("mnist", tmp_path / "downloads", tmp_path / "scratch", journal)
+    source = builtin.read_builtin("mnist", tmp_path / "downloads", tmp_path / "scratch", journal)
     dataset = import_source(source, tmp_path / "out", 0, journal)
 
     assert [(one.id, one.display_name) for one in dataset.classes][:2] == [("0", "zero"), ("1", "one")]
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_idx_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 7) + b"too few"[:5]))
 
     with pytest.raises(TaskFailed, match=r"labels\.gz is no IDX file"):
-        sources._read_idx(path)
+        builtin._read_idx(path)
 
 
 def test_flowers102_keeps_the_official_splits_and_names_its_species(
@@ -144,7 +144,7 @@ def test_flowers102_keeps_the_official_splits_and_names_its_species(
         {key: (name, md5(published / name)) for key, (name, _) in Flowers102._file_dict.items()},
     )
 
-    source = sources.builtin("flowers102", tmp_path / "downloads", tmp_path / "scratch", journal)
+    source = builtin.read_builtin("flowers102", tmp_path / "downloads", tmp_path / "scratch", journal)
     dataset = import_source(source, tmp_path / "out", 0, journal)
 
     assert dataset.split_protocol == "official"

@@ -13,8 +13,11 @@ from google.protobuf import json_format
 from cultivar.v1 import dataset_pb2
 from cultivar_contract import preprocessing, tasks
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_trainer.datasets import sources, version
+from cultivar_trainer.datasets import label_lists, sources, version
+from cultivar_trainer.datasets.archives.files import open_archive
+from cultivar_trainer.datasets.builtin import read_builtin
 from cultivar_trainer.datasets.draws import draw_fraction, draw_limited
+from cultivar_trainer.datasets.folders import DiskFiles
 from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.sources import Source, SourceImage
 from cultivar_trainer.datasets.version import DatasetClass, Sample
@@ -109,8 +112,20 @@ def import_source(source: Source, target: Path, split_seed: int, journal: Journa
 
 def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Source:
     if asked.builtin:
-        return sources.builtin(asked.builtin, Path(asked.downloads), scratch, journal)
-    return sources.folder(Path(asked.folder), Path(asked.class_names) if asked.class_names else None)
+        return read_builtin(asked.builtin, Path(asked.downloads), scratch, journal)
+    described = json_format.ParseDict(asked.source, dataset_pb2.DatasetSource(), ignore_unknown_fields=True)
+    if asked.archive:
+        archive = open_archive(Path(asked.archive), scratch, journal)
+        names = sources.read_class_names(archive, described.class_names) if described.class_names else {}
+        if described.label_lists:
+            return label_lists.listed_images(archive, described, top="", names=names)
+        return sources.class_folders(archive, names, reason="UNUSABLE_ARCHIVE")
+    class_names = Path(asked.class_names) if asked.class_names else None
+    if described.label_lists:
+        root, names = Path(asked.root), sources.names_on_disk(class_names)
+        top = Path(asked.folder).relative_to(root).as_posix()
+        return label_lists.listed_images(DiskFiles(root), described, top=top, names=names)
+    return sources.folder(Path(asked.folder), class_names)
 
 
 def _check(image: SourceImage) -> _Checked:
