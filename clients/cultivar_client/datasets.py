@@ -24,19 +24,36 @@ class DatasetCalls(Connection):
         folder: str | None = None,
         class_names: str | None = None,
         split_seed: int | None = None,
+        held_out_fraction: float | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
+        drop_leaks: dataset_pb2.LeakPolicy | None = None,
         request_id: str | None = None,
     ) -> dataset_pb2.Dataset:
         """Starts an import from a built-in source or a folder and answers at once; follow it with wait_for_dataset.
 
-        `folder` and `class_names` are relative to the service's data sets root. Raises CultivarError.
+        `folder` and `class_names` are relative to the service's data sets root, the others as in DatasetSource.
+        Raises CultivarError.
         """
         source = dataset_pb2.DatasetSource(
-            builtin=builtin, folder=folder, class_names=class_names, split_seed=split_seed
+            builtin=builtin,
+            folder=folder,
+            class_names=class_names,
+            split_seed=split_seed,
+            held_out_fraction=held_out_fraction,
+            folds=folds,
+            fold=fold,
+            drop_leaks=drop_leaks,
         )
         request = dataset_pb2.CreateDatasetRequest(
             dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
         )
         return await self._unary(self._datasets.CreateDataset, request, dataset_pb2.Dataset)
+
+    def check_dataset(self, source: dataset_pb2.DatasetSource) -> AsyncIterator[dataset_pb2.DatasetCheckUpdate]:
+        """Yields how far the check of a folder or upload is, and at last its report. Raises CultivarError."""
+        request = dataset_pb2.CheckDatasetRequest(source=source)
+        return self._stream(self._datasets.CheckDataset, request, dataset_pb2.DatasetCheckUpdate)
 
     async def wait_for_dataset(
         self, name: str, *, poll_interval_s: float = POLL_INTERVAL_S

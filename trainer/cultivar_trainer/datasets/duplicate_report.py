@@ -8,7 +8,7 @@ from cultivar_trainer.datasets.duplicates import Copies
 from cultivar_trainer.datasets.version import SPLITS, Sample
 
 MAX_GROUPS = 100
-MAX_IMAGES_OF_A_GROUP = 10
+MAX_IMAGES_OF_A_GROUP = 6
 """Listed, of each group; each of its splits shows one at least."""
 
 
