@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from cultivar.v1 import dataset_pb2
-from cultivar_client.cli import figures, session
-from cultivar_client.cli.dataset_report import print_classes, print_rejected, print_report
+from cultivar_client.cli import dataset_report, figures, session
 from cultivar_client.cli.options import Address, Json, Token, read_enum
 from cultivar_client.cli.output import print_facts, print_json
 from cultivar_client.cli.progress import result_of
@@ -53,11 +52,12 @@ def check(
             print_json(report)
             return session.DONE
         rejected = figures.count(report.rejected_count) if report.rejected_count else ""
-        print_facts([("splits", report.split_protocol), ("rejected files", rejected)])
-        print_report(report)
+        print_facts([("splits", report.split_protocol), ("rejected files", rejected), *dataset_report.facts(report)])
         typer.echo()
-        print_classes(report.classes, report.splits)
-        print_rejected(report.rejected_files)
+        dataset_report.print_splits(report)
+        typer.echo()
+        dataset_report.print_classes(report.classes, report.splits)
+        dataset_report.print_rejected(report.rejected_files)
         return session.DONE
 
     session.run(address, token, work)

@@ -6,27 +6,28 @@ import typer
 
 from cultivar.v1 import dataset_pb2
 from cultivar_client.cli import figures
-from cultivar_client.cli.output import print_facts, print_table
+from cultivar_client.cli.output import print_table
 from cultivar_client.enums import enum_label
 
 SPLIT = dataset_pb2.DESCRIPTOR.enum_types_by_name["Split"]
 
 
-def print_report(report: dataset_pb2.DatasetReport) -> None:
-    """Prints a report without its classes and rejected files."""
+def facts(report: dataset_pb2.DatasetReport) -> list[tuple[str, object]]:
+    """Returns name and value of what a report says of all images together, for print_facts."""
     duplicates = report.duplicates
-    print_facts(
-        [
-            ("protocol digest", report.protocol_digest),
-            ("imbalance", f"{report.imbalance:.2f}"),
-            ("exact copies", f"{duplicates.exact_within} within a split, {duplicates.exact_across} across splits"),
-            ("near copies", f"{duplicates.near_within} within a split, {duplicates.near_across} across splits"),
-            ("label conflicts", duplicates.label_conflicts or ""),
-            ("left out", figures.count(report.dropped_count) if report.dropped_count else ""),
-            *(("warning", text) for text in report.warnings),
-        ]
-    )
-    typer.echo()
+    return [
+        ("protocol digest", report.protocol_digest),
+        ("imbalance", f"{report.imbalance:.2f}"),
+        ("exact copies", f"{duplicates.exact_within} within a split, {duplicates.exact_across} across splits"),
+        ("near copies", f"{duplicates.near_within} within a split, {duplicates.near_across} across splits"),
+        ("label conflicts", duplicates.label_conflicts or ""),
+        ("left out", figures.count(report.dropped_count) if report.dropped_count else ""),
+        *(("warning", text) for text in report.warnings),
+    ]
+
+
+def print_splits(report: dataset_pb2.DatasetReport) -> None:
+    """Prints the figures of each split, and which images are copies."""
     print_table(
         ("split", "images>", "mean", "std", "width", "height", "shorter sides"),
         [
@@ -42,9 +43,9 @@ def print_report(report: dataset_pb2.DatasetReport) -> None:
             for one in report.splits
         ],
     )
-    if duplicates.groups:
+    if report.duplicates.groups:
         typer.echo()
-        kinds = [("exact" if one.exact else "near", "  ".join(one.images)) for one in duplicates.groups]
+        kinds = [("exact" if one.exact else "near", "  ".join(one.images)) for one in report.duplicates.groups]
         print_table(("copies", "images"), kinds)
 
 

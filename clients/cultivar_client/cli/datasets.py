@@ -7,9 +7,8 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from cultivar.v1 import dataset_pb2
-from cultivar_client.cli import figures, session
+from cultivar_client.cli import dataset_report, figures, session
 from cultivar_client.cli.dataset_checks import check
-from cultivar_client.cli.dataset_report import print_classes, print_rejected, print_report
 from cultivar_client.cli.options import Address, Json, Token, read_enum
 from cultivar_client.cli.output import console, print_facts, print_json, print_table
 from cultivar_client.cli.split_options import (
@@ -180,14 +179,16 @@ def _print_dataset(dataset: dataset_pb2.Dataset) -> None:
             ("progress", figures.progress_line(dataset.progress)),
             ("rejected files", rejected),
             ("error", dataset.error.message),
+            *(dataset_report.facts(dataset.report) if dataset.HasField("report") else ()),
         ]
     )
     if dataset.HasField("report"):
-        print_report(dataset.report)
+        typer.echo()
+        dataset_report.print_splits(dataset.report)
     if dataset.classes:
         typer.echo()
-        print_classes(dataset.classes, dataset.splits)
-    print_rejected(dataset.rejected_files)
+        dataset_report.print_classes(dataset.classes, dataset.splits)
+    dataset_report.print_rejected(dataset.rejected_files)
 
 
 def _state(dataset: dataset_pb2.Dataset) -> str:

@@ -214,3 +214,16 @@ def test_the_digest_changes_with_names_labels_and_bytes(tmp_path: Path, run: Imp
     digests.append(run(root, name="moved").digest)
 
     assert len(set(digests)) == 4
+
+
+def test_the_same_files_and_seed_make_the_version_that_earlier_releases_made(tmp_path: Path, run: Import) -> None:
+    for label, class_id in enumerate(("a", "b")):
+        folder = tmp_path / "in" / class_id
+        folder.mkdir(parents=True)
+        for number in range(20 + 10 * label):
+            pixels = np.random.default_rng([label, number]).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:02d}.bmp")
+        (folder / "copy.bmp").write_bytes((folder / "03.bmp").read_bytes())
+
+    digest = "93e28d5caf281af203d32af926768e91477d3fcaf6481dbc1e1212b424bd8ae8"
+    assert run(tmp_path / "in").digest == digest

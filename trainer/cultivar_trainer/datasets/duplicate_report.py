@@ -60,7 +60,7 @@ def _rank(images: Sequence[Sample]) -> tuple[bool, bool, bool, str]:
     """Leaks come first, then wrong labels, then equal files."""
     one_split = len({one.split for one in images}) == 1
     one_label = len({one.label for one in images}) == 1
-    return one_split, one_label, len({one.sha256 for one in images}) > 1, images[0].path
+    return one_split, one_label, len({one.sha256 for one in images}) > 1, _listed(images)[0].path
 
 
 def _listed(images: Sequence[Sample]) -> list[Sample]:

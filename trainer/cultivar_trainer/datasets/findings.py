@@ -41,7 +41,7 @@ def findings(report: dataset_pb2.DatasetReport, images: Sequence[ImageFacts], *,
     if duplicates.label_conflicts:
         yield f"{duplicates.label_conflicts} image(s) are in more than one class: correct the labels"
     if not is_compared:
-        yield "so many images look alike that not all were compared: there may be more copies than are counted"
+        yield "too many images have something in common to compare them all: there may be more near copies"
     small = sum(min(one.width, one.height) < SMALL_SIDE for one in images)
     if small:
         yield f"{small} of {len(images)} images have a side shorter than {SMALL_SIDE} pixels"
