@@ -11,7 +11,9 @@ from cultivar_trainer.datasets.version import DatasetClass, Sample
 
 MAX_CLASSES = 200
 """Rows; further classes are not shown."""
-IMAGES_PER_CLASS = 8
+MAX_IMAGES = 400
+"""All together: a sheet is drawn in a fraction of a second."""
+MAX_IMAGES_PER_CLASS = 8
 SIDE = 64
 """Height and width of an image in pixels."""
 _MARGIN = 4
@@ -30,13 +32,14 @@ def contact_sheet(
         if sample.split == "train":
             rows[sample.label].append(sample)
     rows = rows[:MAX_CLASSES]
+    columns = min(MAX_IMAGES_PER_CLASS, MAX_IMAGES // len(rows))
     shown = [
         (row, column, images[place])
         for row, images in enumerate(rows)
-        for column, place in enumerate(shuffled([one.path for one in images], seed)[:IMAGES_PER_CLASS])
+        for column, place in enumerate(shuffled([one.path for one in images], seed)[:columns])
     ]
     step = SIDE + _MARGIN
-    width = _NAME_WIDTH + IMAGES_PER_CLASS * step
+    width = _NAME_WIDTH + columns * step
     sheet = Image.new("RGB", (width, _MARGIN + len(rows) * step), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for row, one in enumerate(classes[:MAX_CLASSES]):

@@ -84,17 +84,16 @@ def _alike(bits: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> tuple[NDA
 
 
 def _joined(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    # Imported where used: a data set without near copies does not wait for it.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = len(groups)
-    edges = coo_array((np.ones(pairs.shape[1], np.int8), (groups[pairs[0]], groups[pairs[1]])), shape=(size, size))
-    _, components = connected_components(edges, directed=False)
-    # Named by their first picture, as before.
-    _, first = np.unique(components, return_index=True)
-    joined: NDArray[np.int64] = first[components[groups]]
-    return joined
+    """Join the groups of both pictures of each pair; a group is called by its first picture."""
+    one, other = groups[pairs]
+    names = np.arange(len(groups))
+    while True:
+        former, latter = np.minimum(names[one], names[other]), np.maximum(names[one], names[other])
+        if np.array_equal(former, latter):
+            return names[groups]
+        np.minimum.at(names, latter, former)
+        while not np.array_equal(names, names[names]):  # a group that took a name may have lost its own
+            names = names[names]
 
 
 def _thumbnails(images: Sequence[ImageFacts]) -> NDArray[np.uint8]:
