@@ -79,7 +79,9 @@ class DatasetApi:
         if violations:
             raise InvalidRequest(violations)
         task = await asyncio.to_thread(self._imports.request, source)
-        async with aclosing(self._checks.run(task, what=f"checking {shown(source.folder)}")) as updates:
+        async with aclosing(
+            self._checks.run(task, what=f"checking {shown(source.folder or source.upload)}")
+        ) as updates:
             async for update in updates:
                 if isinstance(update, Done):
                     yield dataset_pb2.DatasetCheckUpdate(report=_report(update))
