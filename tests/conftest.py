@@ -35,12 +35,13 @@ def flowers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flowers(flowers_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the data set version made of that folder."""
     from cultivar_trainer.datasets import sources
+    from cultivar_trainer.datasets.splits import Splitting
     from cultivar_trainer.journal import Journal
     from cultivar_trainer.tasks.import_dataset import import_source
 
     root = tmp_path_factory.mktemp("imports")
     with Journal(root / "events.jsonl") as journal:
-        import_source(sources.folder(flowers_folder, None), root / "dataset", 0, journal)
+        import_source(sources.folder(flowers_folder, None), root / "dataset", Splitting(), journal)
     return root / "dataset"
 
 

@@ -32,6 +32,10 @@ class DatasetCalls(Connection):
         labels: Sequence[str] = (),
         replace_prefixes: Mapping[str, str] = MappingProxyType({}),
         split_shared_list: bool = False,
+        held_out_fraction: float | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
+        drop_leaks: dataset_pb2.LeakPolicy | None = None,
         request_id: str | None = None,
     ) -> dataset_pb2.Dataset:
         """Starts an import of a built-in source, a folder or an upload and answers at once: see wait_for_dataset.
@@ -53,13 +57,21 @@ class DatasetCalls(Connection):
             replace_prefixes=[
                 dataset_pb2.PrefixReplacement(old_prefix=old, new_prefix=new) for old, new in replace_prefixes.items()
             ],
+            split_shared_list=split_shared_list or None,
+            held_out_fraction=held_out_fraction,
+            folds=folds,
+            fold=fold,
+            drop_leaks=drop_leaks,
         )
-        if split_shared_list:
-            source.split_shared_list = True
         request = dataset_pb2.CreateDatasetRequest(
             dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
         )
         return await self._unary(self._datasets.CreateDataset, request, dataset_pb2.Dataset)
+
+    def check_dataset(self, source: dataset_pb2.DatasetSource) -> AsyncIterator[dataset_pb2.DatasetCheckUpdate]:
+        """Yields how far the check of a folder or upload is, and at last its report. Raises CultivarError."""
+        request = dataset_pb2.CheckDatasetRequest(source=source)
+        return self._stream(self._datasets.CheckDataset, request, dataset_pb2.DatasetCheckUpdate)
 
     async def wait_for_dataset(
         self, name: str, *, poll_interval_s: float = POLL_INTERVAL_S

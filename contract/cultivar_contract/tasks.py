@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from google.protobuf import json_format
 
-from cultivar.v1 import training_spec_pb2
+from cultivar.v1 import dataset_pb2, training_spec_pb2
 
 Request = TypeVar("Request", "ImportRequest", "TrainRequest", "DescribeRequest", "PreviewRequest", "EvaluateRequest")
 
@@ -30,6 +30,12 @@ class ImportRequest:
     """Absolute path of an uploaded archive; empty for another source."""
     source: dict[str, Any] = field(default_factory=dict)
     """The DatasetSource message as proto JSON: label lists, folds and all else that the fields above do not say."""
+
+    def source_message(self) -> dataset_pb2.DatasetSource:
+        """Return the source as a message, with the seed of its splits."""
+        message = json_format.ParseDict(self.source, dataset_pb2.DatasetSource(), ignore_unknown_fields=True)
+        message.split_seed = self.split_seed
+        return message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

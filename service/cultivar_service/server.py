@@ -108,13 +108,14 @@ class Service:
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
+        checks = Calls(config, storage, executor, "check_dataset", deadline_s=config.check_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
         sources = WeightSources(config.models, catalog, resolver)
         self._audit = AuditTrail(catalog)
         self._grpc = GrpcServer(
             {
                 dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"]: (
-                    DatasetApi(catalog, self._imports, config.datasets_root),
+                    DatasetApi(config, catalog, self._imports, checks),
                     UploadApi(config, catalog, uploads),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (

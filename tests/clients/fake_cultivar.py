@@ -29,6 +29,27 @@ from cultivar.v1 import (
 )
 
 VERSION = "models/flowers/versions/3"
+REPORT = dataset_pb2.DatasetReport(
+    splits=[
+        {
+            "split": dataset_pb2.SPLIT_TRAIN,
+            "image_count": 1200,
+            "class_counts": [1200],
+            "mean": [0.5, 0.25, 0.125],
+            "std": [0.25, 0.25, 0.25],
+            "width": {"min": 64, "median": 96, "max": 128},
+            "height": {"min": 64, "median": 80, "max": 90},
+            "short_sides": {64: 1200},
+        }
+    ],
+    imbalance=1,
+    duplicates={"near_across": 2, "groups": [{"images": ["train/rose/1.jpg", "val/rose/[2].jpg"]}]},
+    split_protocol="3-fold, fold 2, stratified, seed 0",
+    classes=[{"id": "rose", "display_name": "Rose"}],
+    rejected_files=[{"path": "rose/3.jpg", "reason": "the image has 0 bytes"}],
+    rejected_count=1,
+    warnings=["2 look alike"],
+)
 
 
 def refuse(context, code, message, reason, violations=()):
@@ -205,6 +226,11 @@ class FakeCultivar(
     def CreateDataset(self, request, context):
         self._note(request, context)
         return dataset_pb2.Dataset(name="datasets/flowers/imports/1", state=dataset_pb2.DATASET_STATE_IMPORTING)
+
+    def CheckDataset(self, request, context):
+        self._note(request, context)
+        yield dataset_pb2.DatasetCheckUpdate(progress={"stage": "checking", "done": 1, "total": 2, "unit": "images"})
+        yield dataset_pb2.DatasetCheckUpdate(report=REPORT)
 
     def GetDataset(self, request, context):
         self._note(request, context)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import typer
-from fake_cultivar import VERSION, FakeCultivar, epoch, serving
+from fake_cultivar import REPORT, VERSION, FakeCultivar, epoch, serving
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -367,6 +367,37 @@ def test_a_ready_data_set_is_shown_with_its_counts(fake, cultivar):
     assert result.exit_code == 0
     assert "datasets/flowers/versions/1" in result.stdout
     assert ["rose", "Rose", "[red]", "70"] in [line.split() for line in result.stdout.splitlines()]
+
+
+def test_a_version_is_shown_with_its_report(fake, cultivar):
+    fake.imports = [dataset_pb2.Dataset(name="datasets/flowers/versions/1", report=REPORT)]
+
+    result = cultivar("datasets", "show", "flowers")
+
+    assert result.exit_code == 0
+    assert "near copies   0 within a split, 2 across splits" in result.stdout
+    assert "train/rose/1.jpg  val/rose/[2].jpg" in result.stdout
+
+
+def test_a_folder_is_checked_as_it_would_be_imported(fake, cultivar):
+    result = cultivar("datasets", "check", "roses", "--folds", 3, "--fold", 2, "--drop-leaks", "near")
+
+    assert result.exit_code == 0
+    source = fake.requests[0].source
+    assert (source.folder, source.folds, source.fold) == ("roses", 3, 2)
+    assert source.drop_leaks == dataset_pb2.LEAK_POLICY_NEAR
+    assert not source.HasField("held_out_fraction")
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["checking", "splits          3-fold, fold 2, stratified, seed 0"]
+    assert "warning         2 look alike" in lines
+    assert "train   1 200  0.5000 0.2500 0.1250  0.2500 0.2500 0.2500  64 to 128, median 96" in result.stdout
+    assert ["rose/3.jpg", "the", "image", "has", "0", "bytes"] in [line.split() for line in lines]
+
+
+def test_a_check_as_json_is_the_report_alone(fake, cultivar):
+    result = cultivar("datasets", "check", "roses", "--json")
+
+    assert json.loads(result.stdout)["splitProtocol"] == REPORT.split_protocol
 
 
 def test_a_failed_import_exits_with_1(fake, cultivar):

@@ -67,6 +67,10 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import import_dataset
 
         return import_dataset.run(run, request, journal)
+    if task == "check_dataset":
+        from cultivar_trainer.tasks import check_dataset
+
+        return check_dataset.run(run, request, journal)
     if task == "train":
         from cultivar_trainer.tasks import train
 
@@ -83,7 +87,10 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import preview
 
         return preview.run(run, request, journal)
-    raise TaskFailed("UNKNOWN_TASK", f"{task!r} is unknown: use import_dataset, train, describe, evaluate or preview")
+    raise TaskFailed(
+        "UNKNOWN_TASK",
+        f"{task!r} is unknown: use import_dataset, check_dataset, train, describe, evaluate or preview",
+    )
 
 
 def _cancel(signum: int, frame: object) -> None:

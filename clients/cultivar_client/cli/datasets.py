@@ -1,13 +1,14 @@
 """`cultivar datasets`: imports data sets and shows what they hold."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from cultivar.v1 import dataset_pb2
-from cultivar_client.cli import figures, session
+from cultivar_client.cli import dataset_report, figures, session
+from cultivar_client.cli.dataset_checks import check
 from cultivar_client.cli.options import (
     Address,
     Json,
@@ -18,9 +19,19 @@ from cultivar_client.cli.options import (
     Token,
     TrainList,
     ValList,
+    read_enum,
     read_prefixes,
 )
 from cultivar_client.cli.output import console, print_facts, print_json, print_table
+from cultivar_client.cli.split_options import (
+    LEAK_POLICY,
+    ClassNames,
+    DropLeaks,
+    Fold,
+    Folds,
+    HeldOutFraction,
+    SplitSeed,
+)
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
 from cultivar_client.enums import enum_label
@@ -28,7 +39,6 @@ from cultivar_client.enums import enum_label
 app = typer.Typer(help="Import data sets and show what they hold.", no_args_is_help=True)
 
 STATE = dataset_pb2.DESCRIPTOR.enum_types_by_name["DatasetState"]
-SPLIT = dataset_pb2.DESCRIPTOR.enum_types_by_name["Split"]
 
 
 @app.command("create")
@@ -36,16 +46,18 @@ def create(
     name: Annotated[str, typer.Argument(help="Name of the data set; the content becomes its next version.")],
     builtin: Annotated[str | None, typer.Option(help="procedural-flowers, cifar10, flowers102 or mnist.")] = None,
     folder: Annotated[str | None, typer.Option(help="A folder, relative to the service's data sets root.")] = None,
-    class_names: Annotated[
-        str | None, typer.Option(help="JSON file {class id: display name}, relative to the same root.")
-    ] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Seed of splits that the source does not bring.")] = None,
     train_list: TrainList = None,
     val_list: ValList = None,
     test_list: TestList = None,
     labels: Labels = None,
     replace_prefix: ReplacePrefix = None,
     split_shared_list: SplitSharedList = False,
+    class_names: ClassNames = None,
+    split_seed: SplitSeed = None,
+    held_out_fraction: HeldOutFraction = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    drop_leaks: DropLeaks = None,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
     as_json: Json = False,
@@ -56,6 +68,8 @@ def create(
     if class_names is not None and folder is None:
         raise typer.BadParameter("--class-names needs --folder: built-in sources bring their names")
     prefixes = read_prefixes(replace_prefix)
+    # Any: the generated enum types are ints at run time.
+    policy: Any = read_enum(LEAK_POLICY, drop_leaks, "--drop-leaks")
 
     async def work(client: Client) -> int:
         dataset = await client.create_dataset(
@@ -70,6 +84,10 @@ def create(
             labels=labels or (),
             replace_prefixes=prefixes,
             split_shared_list=split_shared_list,
+            held_out_fraction=held_out_fraction,
+            folds=folds,
+            fold=fold,
+            drop_leaks=policy,
         )
         return await see_import(client, dataset, as_json=as_json)
 
@@ -86,6 +104,9 @@ async def see_import(client: Client, dataset: dataset_pb2.Dataset, *, as_json: b
     if not as_json:
         _print_dataset(dataset)
     return session.DONE
+
+
+app.command("check")(check)
 
 
 @app.command("list")
@@ -117,7 +138,7 @@ def list_(address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json
 
 @app.command("show")
 def show(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
-    """Show a data set: its classes, the images of each split, and files that were rejected."""
+    """Show a data set: what its import found, its classes, the images of each split, and rejected files."""
 
     async def work(client: Client) -> int:
         dataset = await client.get_dataset(name)
@@ -188,25 +209,16 @@ def _print_dataset(dataset: dataset_pb2.Dataset) -> None:
             ("progress", figures.progress_line(dataset.progress)),
             ("rejected files", rejected),
             ("error", dataset.error.message),
+            *(dataset_report.facts(dataset.report) if dataset.HasField("report") else ()),
         ]
     )
+    if dataset.HasField("report"):
+        typer.echo()
+        dataset_report.print_splits(dataset.report)
     if dataset.classes:
         typer.echo()
-        _print_classes(dataset)
-    if dataset.rejected_files:
-        typer.echo()
-        print_table(("rejected file", "reason"), [(file.path, file.reason) for file in dataset.rejected_files])
-
-
-def _print_classes(dataset: dataset_pb2.Dataset) -> None:
-    splits = list(dataset.splits)
-    rows: list[tuple[object, ...]] = [
-        (label.id, label.display_name, *(split.class_counts[index] for split in splits))
-        for index, label in enumerate(dataset.classes)
-        if all(index < len(split.class_counts) for split in splits)
-    ]
-    rows.append(("all", "", *(split.image_count for split in splits)))
-    print_table(("class", "display name", *(f"{enum_label(SPLIT, split.split)}>" for split in splits)), rows)
+        dataset_report.print_classes(dataset.classes, dataset.splits)
+    dataset_report.print_rejected(dataset.rejected_files)
 
 
 def _state(dataset: dataset_pb2.Dataset) -> str:

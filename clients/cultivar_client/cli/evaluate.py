@@ -1,15 +1,14 @@
 """`cultivar evaluate`: how good a model, or published weights, are on a data set."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 
 from cultivar.v1 import dataset_pb2, evaluation_pb2
 from cultivar_client.cli import figures, session
 from cultivar_client.cli.options import Address, Json, Token, read_enum
-from cultivar_client.cli.output import console, print_facts, print_json
+from cultivar_client.cli.output import print_facts, print_json
+from cultivar_client.cli.progress import result_of
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
 
@@ -39,7 +38,7 @@ def evaluate(
             updates = client.evaluate_model_version(model, dataset, split=number)
         else:
             updates = client.evaluate_architecture(architecture or "", weights or "", dataset, split=number)
-        evaluation = await _follow(updates, quiet=as_json)
+        evaluation = await result_of(updates, "evaluation", quiet=as_json)
         if as_json:
             print_json(evaluation)
         else:
@@ -47,26 +46,6 @@ def evaluate(
         return session.DONE
 
     session.run(address, token, work)
-
-
-async def _follow(updates: AsyncIterator[evaluation_pb2.EvaluationUpdate], *, quiet: bool) -> evaluation_pb2.Evaluation:
-    target = console(stderr=quiet)
-    stage, evaluation = "", evaluation_pb2.Evaluation()
-    bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), console=target, transient=True)
-    bar.disable = not target.is_terminal
-    task = bar.add_task("waiting", total=None)
-    with bar:
-        async for update in updates:
-            if update.HasField("evaluation"):
-                evaluation = update.evaluation
-                continue
-            progress = update.progress
-            line = figures.progress_line(progress)
-            bar.update(task, description=line, completed=progress.done, total=progress.total or None)
-            if not target.is_terminal and not quiet and progress.stage != stage:
-                stage = progress.stage
-                typer.echo(stage)
-    return evaluation
 
 
 def _print(evaluation: evaluation_pb2.Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""ArtifactService: lists and sends the files that jobs and model versions leave."""
+"""ArtifactService: lists and sends the files that jobs, data sets and model versions leave."""
 
 import asyncio
 import os
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cultivar.v1 import artifact_pb2
-from cultivar_contract import files, package
+from cultivar_contract import dataset_files, files, package
 from cultivar_contract.names import OutsideFolder, inside
 from cultivar_contract.package import DamagedPackage
 from cultivar_contract.violations import Violation
 from cultivar_service.api.fields import check_not_negative
+from cultivar_service.api.lookup import ready_dataset
 from cultivar_service.caller import Caller
 from cultivar_service.catalog import jobs, models
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.catalog.references import job_not_found, model_not_found, parse_job
+from cultivar_service.catalog.references import job_not_found, model_not_found, parse_dataset, parse_job
 from cultivar_service.config import Config
 from cultivar_service.errors import FailedPrecondition, NotFound, OutOfRange, required
 from cultivar_service.serving.resolver import Resolver
@@ -23,6 +24,8 @@ from cultivar_service.serving.resolver import Resolver
 _CHUNK_BYTES = 1 << 20
 _JOB_FILES = ("plan.json", "history.json", "curves.svg", "attempts/*/trainer.log", "attempts/*/events.jsonl")
 """What a job shows of its run directory; requests, locks and checkpoints are the trainer's own."""
+_DATASET_FILES = (dataset_files.CONTACT_SHEET, dataset_files.REPORT)
+"""What a data set version shows; its images are in the trainer's own form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class _Parent:
     folder: Path
     digests: dict[str, str] | None
     """sha256 of each file, for model versions."""
+    patterns: tuple[str, ...] = ()
+    """What else is shown of the folder."""
 
 
 class ArtifactApi:
@@ -44,7 +49,7 @@ class ArtifactApi:
     async def list_artifacts(
         self, request: artifact_pb2.ListArtifactsRequest, _: Caller
     ) -> artifact_pb2.ListArtifactsResponse:
-        """Answer the files of a job or a model version."""
+        """Answer the files of a job, a data set version or a model version."""
         parent = await self._parent(request.parent)
         artifacts = await asyncio.to_thread(_list, parent)
         return artifact_pb2.ListArtifactsResponse(parent=parent.name, artifacts=artifacts)
@@ -78,7 +83,13 @@ class ArtifactApi:
             job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))
             if job is None:
                 raise job_not_found(text, "parent")
-            return _Parent(job.name, self._config.runs / job_id, None)
+            return _Parent(job.name, self._config.runs / job_id, None, _JOB_FILES)
+        if text.startswith("datasets/"):
+            dataset = await ready_dataset(self._catalog, text, "parent")
+            assert dataset is not None  # one was named
+            reference = parse_dataset(dataset.name)
+            folder = self._config.datasets / reference.dataset / str(reference.version)
+            return _Parent(dataset.name, folder, None, _DATASET_FILES)
         model, version = await self._resolver.resolve(text, "parent")
         found = await self._catalog.read(lambda connection: models.get_version(connection, model, version))
         if found is None:
@@ -109,7 +120,7 @@ def _list(parent: _Parent) -> list[artifact_pb2.Artifact]:
 def _names(parent: _Parent) -> list[str]:
     if parent.digests is not None:
         return sorted([*parent.digests, package.MANIFEST])
-    found = (path for pattern in _JOB_FILES for path in parent.folder.glob(pattern) if path.is_file())
+    found = (path for pattern in parent.patterns for path in parent.folder.glob(pattern) if path.is_file())
     return sorted(str(path.relative_to(parent.folder)) for path in found)
 
 

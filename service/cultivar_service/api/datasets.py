@@ -2,24 +2,33 @@
 
 import asyncio
 import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
+from google.protobuf import json_format
 from google.protobuf.empty_pb2 import Empty
 
 from cultivar.v1 import dataset_pb2
-from cultivar_contract import image_folder
+from cultivar_contract import dataset_files, files, image_folder
 from cultivar_contract.image_folder import UnusableFolder
 from cultivar_contract.names import NAME_RULE, OutsideFolder, inside, is_name
 from cultivar_contract.violations import Violation
 from cultivar_service.api.fields import check_request_id
 from cultivar_service.api.label_lists import check_label_lists, check_member
+from cultivar_service.api.splitting import check_splitting
 from cultivar_service.caller import Caller
 from cultivar_service.catalog import datasets, uploads
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest
 from cultivar_service.catalog.references import dataset_not_found, parse_dataset, parse_upload
-from cultivar_service.errors import InvalidRequest, shown
+from cultivar_service.config import Config
+from cultivar_service.errors import InvalidRequest, Unavailable, shown
+from cultivar_service.training.calls import Calls, Done
 from cultivar_service.training.imports import Imports
+
+logger = logging.getLogger(__name__)
 
 BUILTINS = ("cifar10", "flowers102", "mnist", "procedural-flowers")
 _MAX_CLASS_NAMES_BYTES = 4 << 20
@@ -28,10 +37,11 @@ _MAX_CLASS_NAMES_BYTES = 4 << 20
 class DatasetApi:
     """Answers DatasetService."""
 
-    def __init__(self, catalog: Catalog, imports: Imports, datasets_root: Path) -> None:
+    def __init__(self, config: Config, catalog: Catalog, imports: Imports, checks: Calls) -> None:
+        self._config = config
         self._catalog = catalog
         self._imports = imports
-        self._root = datasets_root
+        self._checks = checks
 
     async def create_dataset(self, request: dataset_pb2.CreateDatasetRequest, caller: Caller) -> dataset_pb2.Dataset:
         """Check what can be checked now and begin an import."""
@@ -42,7 +52,7 @@ class DatasetApi:
         elif not is_name(request.dataset_id):
             message = f"{shown(request.dataset_id)} can't be a name: {NAME_RULE}"
             violations.append(Violation(field="dataset_id", message=message))
-        violations += await asyncio.to_thread(_check_source, request.source, self._root)
+        violations += await asyncio.to_thread(_check_source, request.source, self._config.datasets_root)
         if violations:
             raise InvalidRequest(violations)
         if request.source.HasField("upload"):
@@ -50,8 +60,36 @@ class DatasetApi:
         return await self._imports.create(request.dataset_id, request.source, request_id, creator=caller.name)
 
     async def get_dataset(self, request: dataset_pb2.GetDatasetRequest, _: Caller) -> dataset_pb2.Dataset:
-        """Answer one data set."""
-        return await self._get(request.name)
+        """Answer one data set, a version with its report."""
+        found = await self._get(request.name)
+        if found.state == dataset_pb2.DATASET_STATE_READY:
+            reference = parse_dataset(found.name)
+            folder = self._config.datasets / reference.dataset / str(reference.version)
+            report = await asyncio.to_thread(_read_report, folder / dataset_files.REPORT)
+            if report is not None:
+                found.report.CopyFrom(report)
+        return found
+
+    async def check_dataset(
+        self, request: dataset_pb2.CheckDatasetRequest, _: Caller
+    ) -> AsyncIterator[dataset_pb2.DatasetCheckUpdate]:
+        """Answer how far a check is, and at last what it found."""
+        source = request.source
+        violations = await asyncio.to_thread(_check_source, source, self._config.datasets_root)
+        if source.HasField("builtin"):
+            message = f"{shown(source.builtin)} is no folder: only folders and uploads are checked, import it instead"
+            violations = [Violation(field="source.builtin", message=message)]
+        if violations:
+            raise InvalidRequest(violations)
+        task = await asyncio.to_thread(self._imports.request, source)
+        async with aclosing(
+            self._checks.run(task, what=f"checking {shown(source.folder or source.upload)}")
+        ) as updates:
+            async for update in updates:
+                if isinstance(update, Done):
+                    yield dataset_pb2.DatasetCheckUpdate(report=_report(update))
+                else:
+                    yield dataset_pb2.DatasetCheckUpdate(progress=update)
 
     async def list_datasets(
         self, request: dataset_pb2.ListDatasetsRequest, _: Caller
@@ -85,6 +123,26 @@ class DatasetApi:
         return found
 
 
+def _read_report(path: Path) -> dataset_pb2.DatasetReport | None:
+    """Return what the import found; None where an older release wrote nothing of it, or it can't be read."""
+    try:
+        return json_format.ParseDict(files.read_json(path), dataset_pb2.DatasetReport(), ignore_unknown_fields=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, json_format.ParseError) as error:
+        logger.warning("%s can't be read: %s", path, error)
+        return None
+
+
+def _report(done: Done) -> dataset_pb2.DatasetReport:
+    try:
+        return json_format.ParseDict(done.value, dataset_pb2.DatasetReport(), ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        raise Unavailable(
+            "the trainer's report can't be read: check again", reason="TRAINER_LOST", retry_after_s=5
+        ) from error
+
+
 def _check_source(source: dataset_pb2.DatasetSource, root: Path) -> list[Violation]:
     """Tell what is wrong with a source. Reads folders, so it blocks."""
     kind = source.WhichOneof("source")
@@ -102,10 +160,7 @@ def _check_source(source: dataset_pb2.DatasetSource, root: Path) -> list[Violati
         problem = _check_class_names(kind, source.class_names, root)
         if problem:
             violations.append(Violation(field="source.class_names", message=f"{shown(source.class_names)}: {problem}"))
-    if source.split_seed < 0:
-        message = f"{source.split_seed} is negative: use 0 or more"
-        violations.append(Violation(field="source.split_seed", message=message))
-    return violations + check_label_lists(source, root)
+    return violations + check_splitting(source) + check_label_lists(source, root)
 
 
 def _check_folder(relative: str, root: Path, *, has_lists: bool) -> str:

@@ -187,8 +187,12 @@ class Imports:
         else:
             await self._succeed(import_id, directory, result)
 
-    def _start_trainer(self, source: dataset_pb2.DatasetSource, directory: RunDirectory) -> Trainer:
-        self._storage.check_free_space()
+    def request(self, source: dataset_pb2.DatasetSource) -> ImportRequest:
+        """Return what a trainer is asked to do with a source. Blocks.
+
+        Raises:
+            InvalidRequest: its folder leads outside the data sets root.
+        """
         root = self._config.datasets_root
         try:
             # Checked at the request already; since then a link may have been put in the way.
@@ -197,7 +201,7 @@ class Imports:
             class_names = str(inside(root, named)) if named else ""
         except OutsideFolder as error:
             raise InvalidRequest.at("source", f"{error}: name a folder below the data sets root") from error
-        request = ImportRequest(
+        return ImportRequest(
             builtin=source.builtin,
             folder=folder,
             class_names=class_names,
@@ -207,7 +211,10 @@ class Imports:
             archive=str(self._uploads.path(source.upload).resolve()) if source.HasField("upload") else "",
             source=json_format.MessageToDict(source),
         )
-        directory.write_request(1, to_json(request))
+
+    def _start_trainer(self, source: dataset_pb2.DatasetSource, directory: RunDirectory) -> Trainer:
+        self._storage.check_free_space()
+        directory.write_request(1, to_json(self.request(source)))
         return self._executor.start("import_dataset", directory, 1)
 
     async def _succeed(self, import_id: str, directory: RunDirectory, result: Result) -> None:

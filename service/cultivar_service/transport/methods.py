@@ -71,7 +71,10 @@ METHODS: Mapping[str, Mapping[str, Scope]] = {
 OPEN_SERVICES = frozenset({"grpc.health.v1.Health"})
 """Services that answer without a token: load balancers have none, and it tells nothing but whether a model answers."""
 
-_READS = ("Get", "List", "Watch", "Stream", "Describe", "Calculate", "Evaluate", "Preview", "Download", "Predict")
+_READS = (
+    *("Get", "List", "Watch", "Stream", "Download", "Describe", "Calculate"),
+    *("Check", "Evaluate", "Preview", "Predict"),
+)
 
 
 def scope_of(service: str, method: str) -> Scope | None:

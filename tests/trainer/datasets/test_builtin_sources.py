@@ -17,6 +17,7 @@ from torchvision.datasets import CIFAR10, MNIST, Flowers102
 
 from cultivar_contract import preprocessing
 from cultivar_trainer.datasets import builtin, download
+from cultivar_trainer.datasets.splits import Splitting
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.tasks.import_dataset import import_source
@@ -65,11 +66,11 @@ def test_cifar10_keeps_every_pixel_its_test_part_and_draws_a_tenth_for_validatio
     tmp_path: Path, cifar_pixels: np.ndarray, journal: Journal
 ) -> None:
     source = builtin.read_builtin("cifar10", tmp_path / "downloads", tmp_path / "scratch", journal)
-    dataset = import_source(source, tmp_path / "out", 0, journal)
+    dataset = import_source(source, tmp_path / "out", Splitting(), journal)
 
     assert [one.id for one in dataset.classes] == CIFAR_CLASSES
     assert [list(split.class_counts) for split in dataset.splits] == [[18] * 10, [2] * 10, [2] * 10]
-    assert dataset.split_protocol == "official; drawn: val 10% each of train, stratified, seed 0"
+    assert dataset.split_protocol == "official train+test 200/20; drawn: val 10% each of train, stratified, seed 0"
     first = next(image for image in source.images if image.path == "train/airplane/data_batch_1_0.png")
     pixels = np.asarray(preprocessing.decode(first.read()))
     assert np.array_equal(pixels, cifar_pixels[0].reshape(3, 32, 32).transpose(1, 2, 0))
@@ -102,11 +103,11 @@ def test_mnist_keeps_every_pixel_its_test_part_and_draws_its_validation_images_s
     tmp_path: Path, mnist_pixels: np.ndarray, journal: Journal
 ) -> None:
     source = builtin.read_builtin("mnist", tmp_path / "downloads", tmp_path / "scratch", journal)
-    dataset = import_source(source, tmp_path / "out", 0, journal)
+    dataset = import_source(source, tmp_path / "out", Splitting(), journal)
 
     assert [(one.id, one.display_name) for one in dataset.classes][:2] == [("0", "zero"), ("1", "one")]
     assert [list(split.class_counts) for split in dataset.splits] == [[22] * 10, [2] * 10, [2] * 10]
-    assert dataset.split_protocol == "official; drawn: val 20 of train, stratified, seed 0"
+    assert dataset.split_protocol == "official train+test 240/20; drawn: val 20 of train, stratified, seed 0"
     for number in (0, 239):
         image = next(one for one in source.images if one.path == f"train/{number % 10}/{number:05d}.png")
         decoded = Image.open(io.BytesIO(image.read()))
@@ -145,9 +146,9 @@ def test_flowers102_keeps_the_official_splits_and_names_its_species(
     )
 
     source = builtin.read_builtin("flowers102", tmp_path / "downloads", tmp_path / "scratch", journal)
-    dataset = import_source(source, tmp_path / "out", 0, journal)
+    dataset = import_source(source, tmp_path / "out", Splitting(), journal)
 
-    assert dataset.split_protocol == "official"
+    assert dataset.split_protocol == "official 102/102/102"
     assert [list(split.class_counts) for split in dataset.splits] == [[1] * 102] * 3
     assert (dataset.classes[0].id, dataset.classes[0].display_name) == ("001", "pink primrose")
     assert (dataset.classes[1].id, dataset.classes[1].display_name) == ("002", "hard-leaved pocket orchid")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cultivar.v1 import dataset_pb2
 from cultivar_trainer.datasets import sources
+from cultivar_trainer.datasets.splits import Splitting
 from cultivar_trainer.datasets.version import DatasetVersion, by_split
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
@@ -42,7 +43,7 @@ Import = Callable[..., dataset_pb2.Dataset]
 def run(tmp_path: Path) -> Import:
     def run(root: Path, *, class_names: Path | None = None, seed: int = 0, name: str = "out") -> dataset_pb2.Dataset:
         with Journal(tmp_path / f"{name}.events") as journal:
-            return import_source(sources.folder(root, class_names), tmp_path / name, seed, journal)
+            return import_source(sources.folder(root, class_names), tmp_path / name, Splitting(seed=seed), journal)
 
     return run
 
@@ -66,12 +67,12 @@ def test_one_folder_is_split_by_class_and_seed(tmp_path: Path, run: Import) -> N
 @pytest.mark.parametrize(
     ("given", "expected", "protocol"),
     [
-        (("train", "val", "test"), {"train": [10, 10], "val": [4, 4], "test": [4, 4]}, "as given"),
-        (("train", "val"), {"train": [10, 10], "val": [4, 4]}, "as given"),
+        (("train", "val", "test"), {"train": [10, 10], "val": [4, 4], "test": [4, 4]}, "as given 20/8/8"),
+        (("train", "val"), {"train": [10, 10], "val": [4, 4]}, "as given train+val 20/8"),
         (
             ("train", "test"),
             {"train": [9, 9], "val": [1, 1], "test": [4, 4]},
-            "as given; drawn: val 10% each of train, stratified, seed 0",
+            "as given train+test 20/8; drawn: val 10% each of train, stratified, seed 0",
         ),
     ],
 )
@@ -213,3 +214,16 @@ def test_the_digest_changes_with_names_labels_and_bytes(tmp_path: Path, run: Imp
     digests.append(run(root, name="moved").digest)
 
     assert len(set(digests)) == 4
+
+
+def test_the_same_files_and_seed_make_the_version_that_earlier_releases_made(tmp_path: Path, run: Import) -> None:
+    for label, class_id in enumerate(("a", "b")):
+        folder = tmp_path / "in" / class_id
+        folder.mkdir(parents=True)
+        for number in range(20 + 10 * label):
+            pixels = np.random.default_rng([label, number]).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:02d}.bmp")
+        (folder / "copy.bmp").write_bytes((folder / "03.bmp").read_bytes())
+
+    digest = "93e28d5caf281af203d32af926768e91477d3fcaf6481dbc1e1212b424bd8ae8"
+    assert run(tmp_path / "in").digest == digest

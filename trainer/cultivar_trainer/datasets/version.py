@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._file = (folder / _IMAGES).open("wb")
+        self._file = (folder / _IMAGES).open("w+b")
         self._offset = 0
 
     def __enter__(self) -> "Pack":
@@ -85,10 +85,10 @@ class Pack:
         self._offset += len(encoded)
         return start
 
-    @property
-    def size(self) -> int:
-        """Bytes so far."""
-        return self._offset
+    def read(self, sample: Sample) -> bytes:
+        """Return the bytes of an image that was added; safe to call from several threads while none is added."""
+        self._file.flush()
+        return os.pread(self._file.fileno(), sample.size, sample.offset)
 
     def finish(self, classes: Sequence[DatasetClass], samples: Sequence[Sample], split_protocol: str) -> str:
         """Write index and facts, flush all to disk, and return the version's digest."""
@@ -141,6 +141,6 @@ def by_split(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def in_label_order(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Yield images sorted by label, then path."""
-    yield from sorted(samples, key=lambda one: (one.label, one.path))
+def label_order(samples: Sequence[Sample]) -> list[int]:
+    """Return positions of images sorted by label, then path."""
+    return sorted(range(len(samples)), key=lambda position: (samples[position].label, samples[position].path))
