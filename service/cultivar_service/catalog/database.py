@@ -1,6 +1,9 @@
 """The catalog's SQLite file: one thread writes, several read, and the event loop waits for neither."""
 
 import asyncio
+import logging
+import shutil
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +12,20 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from cultivar_contract import files
 from cultivar_service.catalog import migrations
+from cultivar_service.errors import InsufficientDisk
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+RESERVE_BYTES = 4 << 20
+"""Disk space that is kept for the catalog, so that jobs can end and be deleted where the disk is full."""
+FULL_DISK_PAUSE_S = 1.0
+"""Seconds between two tries to record something on a full disk."""
 _NUM_READERS = 4
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""What SQLite says where the disk has no room for the log of changes, or for that log's index."""
 
 
 class Catalog:
@@ -24,6 +37,8 @@ class Catalog:
         Raises:
             StartupRefused: a newer service wrote it.
         """
+        self._path = path
+        self._reserve = path.with_name("catalog.reserve")
         self._write_engine = _engine(path, begin="BEGIN IMMEDIATE")
         self._read_engine = _engine(path, begin="BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
@@ -34,10 +49,40 @@ class Catalog:
         except BaseException:
             self.close()
             raise
+        self.restore_reserve()
+
+    def restore_reserve(self) -> bool:
+        """Take the disk space again that the catalog may need on a full disk; tell whether it is there."""
+        return files.reserve(self._reserve, RESERVE_BYTES)
 
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
-        """Run `function` in a transaction of its own; an exception rolls it back."""
-        return await self._run(self._writer, self._write_engine, function)
+        """Run `function` in a transaction of its own; an exception rolls it back.
+
+        Raises:
+            InsufficientDisk: the disk is full, and the reserve is used up.
+        """
+        try:
+            return await self._run(self._writer, self._write_engine, function)
+        except sa.exc.OperationalError as error:
+            if not _is_disk_full(error):
+                raise
+        logger.warning("the disk is full: the catalog gives up its reserve")
+        self._reserve.unlink(missing_ok=True)
+        try:
+            return await self._run(self._writer, self._write_engine, function)
+        except sa.exc.OperationalError as error:
+            if not _is_disk_full(error):
+                raise
+            raise InsufficientDisk(shutil.disk_usage(self._path.parent).free, RESERVE_BYTES) from error
+
+    async def record(self, function: Callable[[sa.Connection], T]) -> T:
+        """Write what has happened, which nobody can refuse: as `write`, and on a full disk until there is room."""
+        while True:
+            try:
+                return await self.write(function)
+            except InsufficientDisk as error:
+                logger.error("the catalog waits for disk space: %s", error.message)
+                await asyncio.sleep(FULL_DISK_PAUSE_S)
 
     async def read(self, function: Callable[[sa.Connection], T]) -> T:
         """Run `function` on one consistent state of the catalog."""
@@ -70,6 +115,10 @@ def read_only(path: Path, function: Callable[[sa.Connection], T]) -> T:
             return function(connection)
     finally:
         engine.dispose()
+
+
+def _is_disk_full(error: sa.exc.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
 
 
 def _engine(path: Path, *, begin: str) -> sa.Engine:

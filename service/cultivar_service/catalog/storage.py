@@ -46,15 +46,22 @@ class DataDirectory:
         """Let the next service take over."""
         os.close(self._lock)
 
-    def check_free_space(self) -> None:
+    def free_bytes(self) -> int:
+        """Return how much of the disk is free."""
+        return shutil.disk_usage(self._config.data_dir).free
+
+    def check_free_space(self, expected_bytes: int = 0) -> None:
         """Check that something that writes can start.
+
+        Args:
+            expected_bytes: what it is going to write, as far as that is known.
 
         Raises:
             InsufficientDisk: it can't.
         """
-        free = shutil.disk_usage(self._config.data_dir).free
-        if free < self._config.min_free_bytes:
-            raise InsufficientDisk(free, self._config.min_free_bytes)
+        free, needed = self.free_bytes(), self._config.min_free_bytes + expected_bytes
+        if free < needed:
+            raise InsufficientDisk(free, needed)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: at once from its place, then from the disk."""

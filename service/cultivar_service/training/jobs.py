@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from google.protobuf import json_format
 
 from cultivar.v1 import event_pb2, state_pb2, training_pb2, training_spec_pb2
+from cultivar_contract import files
 from cultivar_contract.run_directory import Result, RunDirectory
 from cultivar_contract.tasks import TrainRequest, to_json
 from cultivar_service.catalog import jobs, models
@@ -28,6 +29,7 @@ from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, InsufficientDisk, QueueFull
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.training.disk_room import DiskRoom
 from cultivar_service.training.executor import Executor, Trainer, launch
 from cultivar_service.training.follower import Follower
 from cultivar_service.training.signals import Signals
@@ -69,6 +71,7 @@ class Jobs:
         self._storage = storage
         self._executor = executor
         self._publisher = publisher
+        self._disk_room = DiskRoom(config, catalog, storage)
         self._metrics = metrics
         self.signals = Signals()
         """Say when a job has new events."""
@@ -196,7 +199,7 @@ class Jobs:
             await self._wake.wait()
             self._wake.clear()
             while len(self._cancels) < self._config.max_running_jobs:
-                job = await self._catalog.write(_take_oldest)
+                job = await self._catalog.record(_take_oldest)
                 if job is None:
                     break
                 self._metrics.queue_wait.observe(
@@ -241,6 +244,7 @@ class Jobs:
             return
         else:
             try:
+                await self._disk_room.check(job)
                 trainer = await launch(lambda: self._start_trainer(job, directory))
             except (OSError, InsufficientDisk, FailedPrecondition) as error:
                 await self._append(job_id, [jobs.state_event(FAILED, _not_started(error))])
@@ -260,10 +264,10 @@ class Jobs:
             raise
         finally:
             trainer.release()
+        await follower.copy_rest()
         await self._settle(job_id, directory, job.attempt, trainer)
 
     def _start_trainer(self, job: training_pb2.TrainingJob, directory: RunDirectory) -> Trainer:
-        self._storage.check_free_space()
         reference = parse_dataset(job.recipe.dataset)
         request = TrainRequest(
             job=job.name,
@@ -310,7 +314,7 @@ class Jobs:
                 return jobs.append(connection, job_id, [jobs.state_event(CANCELLED)])
             return jobs.append(connection, job_id, [jobs.state_event(FAILED, _failure(result, trainer))])
 
-        await self._ended(await self._catalog.write(end))
+        await self._ended(await self._catalog.record(end))
 
     async def _publish(self, job_id: str, directory: RunDirectory) -> None:
         job = await self._catalog.read(lambda connection: _get(connection, job_id))
@@ -331,7 +335,7 @@ class Jobs:
         await self._ended(await self._append(job_id, [published, jobs.state_event(SUCCEEDED)]))
 
     async def _append(self, job_id: str, events: Sequence[event_pb2.JobEvent]) -> training_pb2.TrainingJob:
-        job = await self._catalog.write(lambda connection: jobs.append(connection, job_id, events))
+        job = await self._catalog.record(lambda connection: jobs.append(connection, job_id, events))
         await self._changed(job)
         return job
 
@@ -398,7 +402,8 @@ def _not_started(error: Exception) -> event_pb2.Failure:
     if isinstance(error, CultivarError):
         return event_pb2.Failure(reason=error.reason, message=error.message)
     reason = error.strerror if isinstance(error, OSError) else ""
-    return event_pb2.Failure(reason="TRAINER_NOT_STARTED", message=f"the trainer could not be started: {reason}")
+    kind = "INSUFFICIENT_DISK" if files.is_disk_full(error) else "TRAINER_NOT_STARTED"
+    return event_pb2.Failure(reason=kind, message=f"the trainer could not be started: {reason}")
 
 
 def _name(state: state_pb2.TrainingJobState) -> str:
