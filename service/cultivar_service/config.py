@@ -166,6 +166,12 @@ class Config:
     """Size that trainers' derived stores and features may take together."""
     min_free_bytes: int = 500 << 20
     """Free disk space below which no job or import starts."""
+    critical_free_bytes: int | None = None
+    """Free disk space below which running jobs and imports are stopped; None: a quarter of min_free_bytes."""
+    keep_runs_days: int = 30
+    """Days that the files of an ended job, and a failed import, are kept; 0: for ever."""
+    keep_versions: int = 0
+    """READY versions of a model that are kept beside those in use; 0: all."""
 
     def __post_init__(self) -> None:
         """Check what could not work."""
@@ -180,8 +186,20 @@ class Config:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
+        for name in ("min_free_bytes", "keep_runs_days", "keep_versions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
+        if not 0 <= self.critical_bytes <= self.min_free_bytes:
+            raise ValueError(
+                f"critical_free_bytes {self.critical_bytes}: use 0 to {self.min_free_bytes}, min_free_bytes"
+            )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
+
+    @property
+    def critical_bytes(self) -> int:
+        """Free disk space below which running jobs and imports are stopped."""
+        return self.min_free_bytes // 4 if self.critical_free_bytes is None else self.critical_free_bytes
 
     @property
     def catalog(self) -> Path:
@@ -222,3 +240,8 @@ class Config:
     def scratch(self) -> Path:
         """What is emptied at every start."""
         return self.data_dir / "scratch"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of the data directory."""
+        return (self.datasets, self.imports, self.runs, self.models, self.caches, self.downloads, self.scratch)

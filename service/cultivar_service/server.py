@@ -21,6 +21,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
 from cultivar_service.errors import StartupRefused
+from cultivar_service.housekeeping.housekeeper import Housekeeper
 from cultivar_service.serving.alias_moves import AliasMoves
 from cultivar_service.serving.deletion import Deletion
 from cultivar_service.serving.live import LiveVersions
@@ -54,6 +55,8 @@ class Service:
     """Where the metrics page listens, once started."""
     publisher: Publisher
     """Makes versions of packages."""
+    housekeeper: Housekeeper
+    """Keeps the data directory in order."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -85,6 +88,9 @@ class Service:
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
         sources = WeightSources(config.models, catalog, resolver)
+        deletion = Deletion(config, catalog, storage, registry, live, metrics)
+        work = (self._jobs, self._imports)
+        self.housekeeper = Housekeeper(config, catalog, storage, deletion, work, metrics.disk)
         self._audit = AuditTrail(catalog)
         self._grpc = GrpcServer(
             {
@@ -103,7 +109,7 @@ class Service:
                         catalog,
                         live,
                         AliasMoves(catalog, versions, live),
-                        Deletion(config, catalog, storage, registry, live, metrics),
+                        deletion,
                     ),
                     evaluations,
                 ),
@@ -151,9 +157,11 @@ class Service:
         self.metrics_address = self._metrics_server.address
         if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
+        await self.housekeeper.mark_missing()
         await self._live.start()
         await self._imports.start()
         await self._jobs.start()
+        self.housekeeper.start()
         await self._grpc.start()
         await self._grpc.serve()
         await self._live.warm_previous()
@@ -166,6 +174,7 @@ class Service:
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""
         await self.drain()
+        await self.housekeeper.close()
         await self._jobs.close()
         await self._imports.close()
         await self._live.close()

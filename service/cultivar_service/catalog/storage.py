@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, StartupRefused
+
+_IDENTIFIER = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 
 
 class DataDirectory:
@@ -22,9 +25,8 @@ class DataDirectory:
             StartupRefused: another service holds it, or it can't be written.
         """
         self._config = config
-        folders = (config.datasets, config.imports, config.runs, config.models, config.caches, config.downloads)
         try:
-            for folder in (*folders, config.scratch, config.weights_dir, config.datasets_root):
+            for folder in (*config.folders, config.weights_dir, config.datasets_root):
                 folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(config.data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -76,3 +78,8 @@ class DataDirectory:
 def new_identifier() -> str:
     """Return a short identifier; later ones sort after earlier ones."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def is_identifier(text: str) -> bool:
+    """Tell whether `new_identifier` may have made this."""
+    return _IDENTIFIER.fullmatch(text) is not None

@@ -142,7 +142,7 @@ class Imports:
         await asyncio.to_thread(self._storage.discard, folder)
         logger.info("%s: deleted", deleted.name)
 
-    def fail_running(self, failure: event_pb2.Failure) -> None:
+    async def fail_running(self, failure: event_pb2.Failure) -> None:
         """Stop every running import's trainer; those that have not succeeded by then fail with this."""
         for stop in self._stops.values():
             stop.failure = failure

@@ -77,6 +77,7 @@ class Jobs:
         """Say when a job has new events."""
         self._wake = asyncio.Event()
         self._cancels: dict[str, asyncio.Event] = {}
+        self._failures: dict[str, event_pb2.Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -170,6 +171,12 @@ class Jobs:
             self._cancels[job_id].set()
         return job
 
+    async def fail_running(self, failure: event_pb2.Failure) -> None:
+        """Stop every running trainer; a job that has not succeeded by then fails with this."""
+        for job_id, cancel in self._cancels.items():
+            self._failures[job_id] = failure
+            cancel.set()
+
     async def delete(self, job_id: str) -> None:
         """Delete a finished job's record and files.
 
@@ -228,6 +235,7 @@ class Jobs:
         finally:
             self._metrics.hide_job(job_id)
             del self._cancels[job_id]
+            self._failures.pop(job_id, None)
             self._wake.set()
 
     async def _run(self, job_id: str) -> None:
@@ -312,7 +320,8 @@ class Jobs:
             # The state is read where it is changed: a cancellation may have come in between.
             if _get(connection, job_id).state == CANCELLING:
                 return jobs.append(connection, job_id, [jobs.state_event(CANCELLED)])
-            return jobs.append(connection, job_id, [jobs.state_event(FAILED, _failure(result, trainer))])
+            failure = self._failures.get(job_id) or _failure(result, trainer)
+            return jobs.append(connection, job_id, [jobs.state_event(FAILED, failure)])
 
         await self._ended(await self._catalog.record(end))
 
