@@ -7,8 +7,11 @@ import secrets
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cultivar_contract import files
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, StartupRefused
 
@@ -65,6 +68,16 @@ class DataDirectory:
         if free < needed:
             raise InsufficientDisk(free, needed)
 
+    @contextmanager
+    def full_disk_told(self) -> Iterator[None]:
+        """Raise InsufficientDisk in place of the operating system's error where the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            if not files.is_disk_full(error):
+                raise
+            raise InsufficientDisk(self.free_bytes(), self._config.min_free_bytes) from error
+
     def discard(self, folder: Path) -> None:
         """Remove a folder: at once from its place, then from the disk."""
         doomed = self._config.scratch / uuid.uuid4().hex
@@ -72,6 +85,8 @@ class DataDirectory:
             folder.replace(doomed)
         except FileNotFoundError:
             return
+        except OSError:  # a full disk may have no room for another name
+            doomed = folder
         shutil.rmtree(doomed, ignore_errors=True)
 
 

@@ -342,6 +342,7 @@ class Jobs:
         )
         published.time.GetCurrentTime()
         await self._ended(await self._append(job_id, [published, jobs.state_event(SUCCEEDED)]))
+        await asyncio.to_thread(self._storage.discard, directory.checkpoint)
 
     async def _append(self, job_id: str, events: Sequence[event_pb2.JobEvent]) -> training_pb2.TrainingJob:
         job = await self._catalog.record(lambda connection: jobs.append(connection, job_id, events))
