@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
+from published_models import publish
 from running_service import FAILED, SUCCEEDED, Client, eventually, make_config, refused, running
+from tiny_package import RED
 
 from cultivar.v1 import architecture_pb2, dataset_pb2, model_pb2, state_pb2, training_pb2
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_service.server import Service
 
 pytestmark = pytest.mark.slow
 
@@ -43,16 +44,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def serving(disk: Path, flowers_folder: Path, **settings: Any) -> AsyncIterator[tuple[Service, Client]]:
-    """Run a service on the disk, with a data set and a model that answers."""
+async def serving(disk: Path, flowers_folder: Path, package: Path, **settings: Any) -> AsyncIterator[Client]:
+    """Run a service on the disk, with a data set that the real trainer imported and a model that answers."""
     sources = disk.parent / "sources"
     shutil.copytree(flowers_folder, sources / "flowers")
     config = make_config(disk.parent, data_dir=disk / "data", trainer_command=(), **settings)
     async with running(config) as (service, client):
         assert (await import_folder(client, "flowers")).state == dataset_pb2.DATASET_STATE_READY
-        assert (await client.train(epochs=1, publish="PUBLISH_POLICY_FIRST_OR_BETTER")).state == SUCCEEDED
-        await service.housekeeper.tidy()
-        yield service, client
+        await publish(service, shutil.copytree(package, disk / "package"))
+        yield client
 
 
 async def import_folder(client: Client, folder: str) -> dataset_pb2.Dataset:
@@ -74,14 +74,13 @@ async def until_ended(client: Client, name: str) -> training_pb2.TrainingJob:
     return await eventually(ended, within_s=JOB_DONE_S)
 
 
-async def check_healthy(client: Client, flowers_folder: Path) -> None:
+async def check_healthy(client: Client) -> None:
     """Check that what needs no disk is answered."""
     health = await health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest())
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert (await client.models.GetModel(model_pb2.GetModelRequest(name="flowers"))).live_version
-    assert (await client.training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest())).training_jobs
-    image = next((flowers_folder / "val").rglob("*.*")).read_bytes()
-    assert (await client.predict(image)).results[0].HasField("classification")
+    await client.training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest())
+    assert (await client.predict(RED)).results[0].HasField("classification")
 
 
 def fill(disk: Path) -> None:
@@ -99,21 +98,23 @@ def used(disk: Path) -> int:
 
 
 @pytest.mark.parametrize("settings", [NO_WATCH, WATCHED], ids=["unwatched", "watched"])
-async def test_an_import_that_the_disk_is_too_small_for(disk: Path, flowers_folder: Path, settings: Any) -> None:
+async def test_an_import_that_the_disk_is_too_small_for(
+    disk: Path, flowers_folder: Path, package: Path, settings: Any
+) -> None:
     generator = np.random.default_rng(0)
     for number in range(60):
         folder = disk.parent / "sources" / "vast" / f"class{number % 2}"
         folder.mkdir(parents=True, exist_ok=True)
         noise = generator.integers(0, 256, (600, 600, 3), np.uint8)  # 1 MB that can't be compressed
         Image.fromarray(noise).save(folder / f"{number}.png", compress_level=0)
-    async with serving(disk, flowers_folder, **settings) as (_, client):
+    async with serving(disk, flowers_folder, package, **settings) as client:
         before = used(disk)
 
         failed = await import_folder(client, "vast")
 
         assert (failed.state, failed.error.reason) == (dataset_pb2.DATASET_STATE_FAILED, "INSUFFICIENT_DISK")
         assert "delete data sets, jobs or model versions" in failed.error.message
-        await check_healthy(client, flowers_folder)
+        await check_healthy(client)
         assert used(disk) < before + (1 << 20)
         shutil.copytree(flowers_folder, disk.parent / "sources" / "more", dirs_exist_ok=True)
         assert (await import_folder(client, "more")).state == dataset_pb2.DATASET_STATE_READY
@@ -134,11 +135,12 @@ def reached_export(job: training_pb2.TrainingJob) -> bool:
 async def test_a_job_that_meets_a_full_disk(
     disk: Path,
     flowers_folder: Path,
+    package: Path,
     settings: Any,
     reached: Callable[[training_pb2.TrainingJob], bool],
     epochs: int,
 ) -> None:
-    async with serving(disk, flowers_folder, **settings) as (_, client):
+    async with serving(disk, flowers_folder, package, **settings) as client:
         job = await client.create_job(epochs=epochs)
 
         async def there() -> bool | None:
@@ -149,7 +151,7 @@ async def test_a_job_that_meets_a_full_disk(
         failed = await until_ended(client, job.name)
 
         assert (failed.state, failed.error.reason) == (FAILED, "INSUFFICIENT_DISK"), failed.error
-        await check_healthy(client, flowers_folder)
+        await check_healthy(client)
         describing = architecture_pb2.DescribeArchitectureRequest(name="lenet5", num_classes=3)
         refusal = await refused(client.training.DescribeArchitecture(describing))
         assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_DISK")
@@ -166,14 +168,14 @@ async def test_a_job_that_meets_a_full_disk(
         assert (await until_ended(client, again.name)).state == SUCCEEDED
 
 
-async def test_the_service_starts_and_answers_on_a_full_disk(disk: Path, flowers_folder: Path) -> None:
-    async with serving(disk, flowers_folder, **NO_WATCH):
+async def test_the_service_starts_and_answers_on_a_full_disk(disk: Path, flowers_folder: Path, package: Path) -> None:
+    async with serving(disk, flowers_folder, package, **NO_WATCH):
         pass
     fill(disk)
 
     config = make_config(disk.parent, data_dir=disk / "data", trainer_command=(), min_free_bytes=1 << 20)
     async with running(config) as (_, client):
-        await check_healthy(client, flowers_folder)
+        await check_healthy(client)
         (disk / "filler").unlink()
         job = await client.create_job(epochs=1)
         assert (await until_ended(client, job.name)).state == SUCCEEDED
