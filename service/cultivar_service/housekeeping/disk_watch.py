@@ -22,7 +22,7 @@ class RunningWork(Protocol):
     """Trainers that write."""
 
     async def fail_running(self, failure: event_pb2.Failure) -> None:
-        """Stop every running trainer; what it worked on fails with this. Asking again changes nothing."""
+        """Stop every running trainer; what it worked on fails with this. Return when that is done."""
 
 
 class DiskWatch:
@@ -42,17 +42,22 @@ class DiskWatch:
         self._work = work
         self._metrics = metrics
         self._is_short = False
-        self.ran_short = asyncio.Event()
-        """Set when running work was stopped; whoever tidies up clears it."""
+        self._stopping: asyncio.Task[None] | None = None
+        self.has_stopped_work = asyncio.Event()
+        """Set when running work was stopped for want of disk and has ended; whoever tidies up clears it."""
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:  # Whatever one look met, the next may do better; without a watch the disk fills.
-                logger.exception("free disk space can't be watched")
-            await asyncio.sleep(LOOK_S)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Exception:  # Whatever one look met, the next may do better; without a watch the disk fills.
+                    logger.exception("free disk space can't be watched")
+                await asyncio.sleep(LOOK_S)
+        finally:
+            if self._stopping is not None:
+                self._stopping.cancel()
 
     async def look(self) -> None:
         """Compare free space with what must stay free, and make room where it is less."""
@@ -69,7 +74,8 @@ class DiskWatch:
         if free >= config.critical_bytes:
             self._is_short = False
             return
-        if not self._is_short:
+        is_new = not self._is_short
+        if is_new:
             logger.error(
                 "%d MiB of disk are free, %d must stay free: running jobs and imports are stopped",
                 free >> 20,
@@ -77,11 +83,16 @@ class DiskWatch:
             )
             self._metrics.shortages.inc()
             self._is_short = True
-            self.ran_short.set()
         failure = event_pb2.Failure(
             reason="INSUFFICIENT_DISK",
             message=f"{free >> 20} MiB of disk were free, {config.critical_bytes >> 20} MiB must stay free: "
             "delete data sets, jobs or model versions, then start this again",
         )
-        for one in self._work:
-            await one.fail_running(failure)
+        if self._stopping is None or self._stopping.done():
+            # Beside the watch: ends that can't be recorded on a full disk wait for the room that it makes.
+            self._stopping = asyncio.create_task(self._stop_work(failure, tell=is_new), name="disk shortage")
+
+    async def _stop_work(self, failure: event_pb2.Failure, *, tell: bool) -> None:
+        await asyncio.gather(*(one.fail_running(failure) for one in self._work))
+        if tell:
+            self.has_stopped_work.set()

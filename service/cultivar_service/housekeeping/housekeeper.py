@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 TIDY_S = 3600.0
 """Seconds between two rounds through the folders."""
-STOPPING_S = 2.0
-"""Seconds beyond the grace that stopped work has ended after."""
 
 
 class Housekeeper:
@@ -74,10 +72,9 @@ class Housekeeper:
             except Exception:  # One folder that can't be read must not end the rounds.
                 logger.exception("the data directory can't be tidied")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._watch.ran_short.wait(), TIDY_S)
-                # Work that is stopped for want of disk leaves files that nobody needs, once it has ended.
-                await asyncio.sleep(self._config.cancel_grace_s + STOPPING_S)
-                self._watch.ran_short.clear()
+                # Work that was stopped leaves files that nobody needs.
+                await asyncio.wait_for(self._watch.has_stopped_work.wait(), TIDY_S)
+                self._watch.has_stopped_work.clear()
 
 
 def _size(folder: Path) -> int:

@@ -1,17 +1,11 @@
 """Copies a trainer's events into its job's log: each once, in order, whatever is killed in between."""
 
-from collections.abc import Awaitable, Callable
-
 import sqlalchemy as sa
 
 from cultivar.v1 import training_pb2
 from cultivar_contract.run_directory import RunDirectory, read_events
 from cultivar_service.catalog import jobs
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.errors import InsufficientDisk
-
-_Copied = tuple[training_pb2.TrainingJob | None, int]
-_Write = Callable[[Callable[[sa.Connection], _Copied]], Awaitable[_Copied]]
 
 
 class Follower:
@@ -25,28 +19,22 @@ class Follower:
         self._copied: int | None = None
 
     async def copy(self) -> training_pb2.TrainingJob | None:
-        """Copy what is new; return the job if that changed it. On a full disk it is left for the next call."""
-        try:
-            return await self._copy(self._catalog.write)
-        except InsufficientDisk:
-            return None
+        """Copy what is new; return the job if that changed it.
 
-    async def copy_rest(self) -> training_pb2.TrainingJob | None:
-        """Copy what is new, when nothing will come any more; on a full disk wait until there is room."""
-        return await self._copy(self._catalog.record)
-
-    async def _copy(self, write: _Write) -> training_pb2.TrainingJob | None:
+        Raises:
+            InsufficientDisk: the disk is full; the next call copies it.
+        """
         if not self._path.exists() or self._path.stat().st_size == self._copied:
             return None
         changed: training_pb2.TrainingJob | None = None
         while True:
-            job, end = await write(self._copy_some)
+            job, end = await self._catalog.write(self._copy_some)
             self._copied = end  # here, where it is sure to stay
             if job is None:
                 return changed
             changed = job
 
-    def _copy_some(self, connection: sa.Connection) -> _Copied:
+    def _copy_some(self, connection: sa.Connection) -> tuple[training_pb2.TrainingJob | None, int]:
         # The offset moves in the transaction that adds the events: neither can be lost or done twice alone.
         offset = jobs.event_offset(connection, self._job_id, self._attempt)
         events, end = read_events(self._path, offset)

@@ -143,10 +143,12 @@ class Imports:
         logger.info("%s: deleted", deleted.name)
 
     async def fail_running(self, failure: event_pb2.Failure) -> None:
-        """Stop every running import's trainer; those that have not succeeded by then fail with this."""
+        """Stop every running trainer; imports that have not succeeded fail with this. Return when that is done."""
         for stop in self._stops.values():
             stop.failure = failure
             stop.asked.set()
+        running = [self._running[import_id] for import_id in self._stops]
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _fill_slots(self) -> None:
         while self._waiting and len(self._running) < self._config.max_running_imports:

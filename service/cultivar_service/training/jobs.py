@@ -1,9 +1,10 @@
 """The life of training jobs: queued, run one after another by trainer processes, published, or ended otherwise."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from cultivar_contract import files
 from cultivar_contract.run_directory import Result, RunDirectory
 from cultivar_contract.tasks import TrainRequest, to_json
 from cultivar_service.catalog import jobs, models
-from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.database import FULL_DISK_PAUSE_S, Catalog
 from cultivar_service.catalog.datasets import find
 from cultivar_service.catalog.models import Publication
 from cultivar_service.catalog.references import (
@@ -172,10 +173,12 @@ class Jobs:
         return job
 
     async def fail_running(self, failure: event_pb2.Failure) -> None:
-        """Stop every running trainer; a job that has not succeeded by then fails with this."""
+        """Stop every running trainer and end its job in FAILED; return when that is done."""
         for job_id, cancel in self._cancels.items():
             self._failures[job_id] = failure
             cancel.set()
+        running = [task for task in self._tasks if task.get_name().startswith("job ")]
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def delete(self, job_id: str) -> None:
         """Delete a finished job's record and files.
@@ -265,15 +268,28 @@ class Jobs:
                 self._show(changed)
                 self.signals.notify(job_id)
 
+        async def follow_if_there_is_room() -> None:
+            with contextlib.suppress(InsufficientDisk):  # what the trainer tells stays in its own file for now
+                await follow()
+
         try:
-            await trainer.supervise(cancel=cancel, on_tick=follow)
+            await trainer.supervise(cancel=cancel, on_tick=follow_if_there_is_room)
         except Exception:
             await trainer.kill()  # the job is about to fail; nobody would follow its trainer
             raise
         finally:
             trainer.release()
-        await follower.copy_rest()
+        while not await self._caught_up(follow):
+            logger.error("job %s: its last events wait for disk space", job_id)
         await self._settle(job_id, directory, job.attempt, trainer)
+
+    async def _caught_up(self, follow: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await follow()
+        except InsufficientDisk:
+            await asyncio.sleep(FULL_DISK_PAUSE_S)
+            return False
+        return True
 
     def _start_trainer(self, job: training_pb2.TrainingJob, directory: RunDirectory) -> Trainer:
         reference = parse_dataset(job.recipe.dataset)

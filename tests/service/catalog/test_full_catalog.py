@@ -73,10 +73,11 @@ async def test_events_are_neither_lost_nor_doubled_by_a_full_disk(catalog: Catal
     follower = Follower(catalog, RunDirectory(tmp_path), "a", 1)
 
     await limit_pages(catalog, 1)
-    assert await follower.copy() is None
+    with pytest.raises(InsufficientDisk):
+        await follower.copy()
     await limit_pages(catalog, 1_000_000)
     assert await follower.copy() is not None
-    assert await follower.copy_rest() is None
+    assert await follower.copy() is None
 
     log = await catalog.read(lambda connection: jobs.events_after(connection, "a", 1, 100))
     assert [event.warning for event in log] == texts
