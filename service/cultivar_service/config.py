@@ -191,7 +191,7 @@ class Config:
                 raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
         if not 0 <= self.critical_bytes <= self.min_free_bytes:
             raise ValueError(
-                f"critical_free_bytes {self.critical_bytes}: use 0 to {self.min_free_bytes}, min_free_bytes"
+                f"critical_free_bytes {self.critical_bytes}: use 0 to min_free_bytes, which is {self.min_free_bytes}"
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")

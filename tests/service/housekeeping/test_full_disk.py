@@ -152,9 +152,6 @@ async def test_a_job_that_meets_a_full_disk(
 
         assert (failed.state, failed.error.reason) == (FAILED, "INSUFFICIENT_DISK"), failed.error
         await check_healthy(client)
-        describing = architecture_pb2.DescribeArchitectureRequest(name="lenet5", num_classes=3)
-        refusal = await refused(client.training.DescribeArchitecture(describing))
-        assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_DISK")
         events = await client.events(job.name)
         assert [event.number for event in events] == list(range(1, len(events) + 1))
         directory = RunDirectory(disk / "data" / "runs" / job.name.removeprefix("trainingJobs/"))
@@ -173,9 +170,12 @@ async def test_the_service_starts_and_answers_on_a_full_disk(disk: Path, flowers
         pass
     fill(disk)
 
-    config = make_config(disk.parent, data_dir=disk / "data", trainer_command=(), min_free_bytes=1 << 20)
+    config = make_config(disk.parent, data_dir=disk / "data", trainer_command=(), **NO_WATCH)
     async with running(config) as (_, client):
         await check_healthy(client)
+        describing = architecture_pb2.DescribeArchitectureRequest(name="lenet5", num_classes=3)
+        refusal = await refused(client.training.DescribeArchitecture(describing))
+        assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_DISK")
         (disk / "filler").unlink()
         job = await client.create_job(epochs=1)
         assert (await until_ended(client, job.name)).state == SUCCEEDED
