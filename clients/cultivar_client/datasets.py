@@ -57,12 +57,13 @@ class DatasetCalls(Connection):
             replace_prefixes=[
                 dataset_pb2.PrefixReplacement(old_prefix=old, new_prefix=new) for old, new in replace_prefixes.items()
             ],
-            split_shared_list=split_shared_list or None,
             held_out_fraction=held_out_fraction,
             folds=folds,
             fold=fold,
             drop_leaks=drop_leaks,
         )
+        if split_shared_list:
+            source.split_shared_list = True
         request = dataset_pb2.CreateDatasetRequest(
             dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
         )

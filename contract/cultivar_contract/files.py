@@ -1,5 +1,6 @@
-"""Files that a reader sees whole or not at all, also after a power cut."""
+"""Files that a reader sees whole or not at all, also after a power cut, and disks that have no room for them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,31 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON.
     """
     return json.loads(path.read_bytes())
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether an error, or one that it came of, is the operating system's refusal to write any more."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and (
+            seen.errno in (errno.ENOSPC, errno.EDQUOT)
+            # NumPy tells of a short write in words: "1024 requested and 512 written".
+            or (seen.errno is None and "requested and" in str(seen))
+        ):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def reserve(path: Path, size_bytes: int) -> bool:
+    """Take `size_bytes` of the disk under a name, so that removing the file gives room; tell whether it is there."""
+    try:
+        with path.open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def sync_tree(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The folder between the service and one trainer process: request, plan, events, checkpoints, result, lock."""
 
+import errno
 import fcntl
 import json
 import os
@@ -20,6 +21,8 @@ SCHEMA_VERSION = 1
 """Of request.json and result.json; a newer one is refused."""
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 _MAX_EVENT_BYTES = 4 << 20
+_RESERVE_BYTES = 64 << 10
+"""Room for a result that tells of a failure, and for the last lines of the log."""
 
 
 class AlreadyRunning(RuntimeError):
@@ -83,6 +86,15 @@ class RunDirectory:
         """Standard output and error of one attempt."""
         return self.attempt(attempt) / "trainer.log"
 
+    @property
+    def reserve(self) -> Path:
+        """File that keeps room for the result of a run that finds the disk full."""
+        return self.path / "reserve"
+
+    def take_reserve(self) -> None:
+        """Take the room that the result will need, if there is any."""
+        files.reserve(self.reserve, _RESERVE_BYTES)
+
     def write_request(self, attempt: int, request: dict[str, Any]) -> None:
         """Write what the next trainer process shall do; clears the result of the attempt before."""
         self.attempt(attempt).mkdir(parents=True, exist_ok=True)
@@ -100,7 +112,8 @@ class RunDirectory:
         return int(body["attempt"]), dict(body["request"])
 
     def write_result(self, result: "Result") -> None:
-        """Write what became of the run: the trainer's last act."""
+        """Write what became of the run: the trainer's last act. Gives the reserve's room back."""
+        self.reserve.unlink(missing_ok=True)
         files.write_json(
             self.path / "result.json",
             {
@@ -201,11 +214,11 @@ class Result:
 
 
 class EventWriter:
-    """Appends events to a run's log; each line reaches the kernel whole before the next begins."""
+    """Appends events to a run's log; each line reaches the kernel whole, or not at all, before the next begins."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)  # a buffer would hold what a full disk refused, and try again later
 
     def __enter__(self) -> "EventWriter":
         return self
@@ -214,10 +227,18 @@ class EventWriter:
         self._file.close()
 
     def write(self, event: event_pb2.JobEvent) -> None:
-        """Stamp an event with the time and append it."""
+        """Stamp an event with the time and append it.
+
+        Raises:
+            OSError: it can't be written, as on a full disk; then nothing of it stays.
+        """
         event.time.GetCurrentTime()
-        self._file.write(json_format.MessageToJson(event, indent=None).encode() + b"\n")
-        self._file.flush()
+        line = json_format.MessageToJson(event, indent=None).encode() + b"\n"
+        start = os.fstat(self._file.fileno()).st_size
+        written = self._file.write(line)
+        if written < len(line):
+            os.ftruncate(self._file.fileno(), start)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
 
 def read_events(path: Path, offset: int) -> tuple[list[event_pb2.JobEvent], int]:

@@ -74,6 +74,7 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         path = setting(name, "")
         return Path(path).absolute() if path else None
 
+    critical = setting("critical_free_bytes", "")
     data_dir = Path(setting("data_dir", "cultivar-data")).absolute()
     return Config(
         data_dir=data_dir,
@@ -89,6 +90,10 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         max_queued_images=_number("max_queued_images", setting("max_queued_images", "64")),
         retry_delay_s=_decimal("retry_delay_s", setting("retry_delay_s", "10")),
         priority_ageing=_decimal("priority_ageing", setting("priority_ageing", "1")),
+        min_free_bytes=_number("min_free_bytes", setting("min_free_bytes", str(500 << 20))),
+        critical_free_bytes=_number("critical_free_bytes", critical) if critical else None,
+        keep_runs_days=_number("keep_runs_days", setting("keep_runs_days", "30")),
+        keep_versions=_number("keep_versions", setting("keep_versions", "0")),
         inference_threads=_number("inference_threads", setting("inference_threads", "1")),
         security=Security(
             certificate=file("tls_certificate"),
@@ -162,6 +167,20 @@ def _parser() -> argparse.ArgumentParser:
         "--priority-ageing", metavar="POINTS", help="priority that a job gains for each minute it waits (default: 1)"
     )
     parser.add_argument("--inference-threads", metavar="N", help="threads that compute one batch on a CPU (default: 1)")
+    parser.add_argument(
+        "--min-free-bytes", metavar="N", help="free disk space below which no job or import starts (default: 500 MiB)"
+    )
+    parser.add_argument(
+        "--critical-free-bytes",
+        metavar="N",
+        help="free disk space below which running jobs and imports are stopped (default: a quarter of that)",
+    )
+    parser.add_argument(
+        "--keep-runs-days", metavar="N", help="days that the files of ended jobs are kept (default: 30; 0: for ever)"
+    )
+    parser.add_argument(
+        "--keep-versions", metavar="N", help="READY versions of a model that are kept (default: 0, all)"
+    )
     parser.add_argument(
         "--tls-certificate", metavar="FILE", help="PEM file of the certificate and its chain: gRPC by TLS"
     )

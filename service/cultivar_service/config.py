@@ -189,6 +189,12 @@ class Config:
     """Seconds after its last byte at which an upload that no import uses is discarded."""
     upload_silence_s: float = 60.0
     """Seconds that the next chunk of an upload is waited for."""
+    critical_free_bytes: int | None = None
+    """Free disk space below which running jobs and imports are stopped; None: a quarter of min_free_bytes."""
+    keep_runs_days: int = 30
+    """Days that the files of an ended job, and a failed import, are kept; 0: for ever."""
+    keep_versions: int = 0
+    """READY versions of a model that are kept beside those in use; 0: all."""
 
     def __post_init__(self) -> None:
         """Check what could not work."""
@@ -206,8 +212,20 @@ class Config:
         for name in ("max_running_jobs", "serving_gpu_bytes", "retry_delay_s", "priority_ageing"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
+        for name in ("min_free_bytes", "keep_runs_days", "keep_versions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
+        if not 0 <= self.critical_bytes <= self.min_free_bytes:
+            raise ValueError(
+                f"critical_free_bytes {self.critical_bytes}: use 0 to min_free_bytes, which is {self.min_free_bytes}"
+            )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device {self.device!r}: use auto, cpu or cuda")
+
+    @property
+    def critical_bytes(self) -> int:
+        """Free disk space below which running jobs and imports are stopped."""
+        return self.min_free_bytes // 4 if self.critical_free_bytes is None else self.critical_free_bytes
 
     @property
     def catalog(self) -> Path:
@@ -258,3 +276,16 @@ class Config:
     def restoring(self) -> Path:
         """What is being restored from a backup; there only while that goes on."""
         return self.data_dir / "restoring"
+
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of the data directory."""
+        return (
+            self.datasets,
+            self.uploads,
+            self.imports,
+            self.runs,
+            self.models,
+            self.caches,
+            self.downloads,
+            self.scratch,
+        )

@@ -25,6 +25,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
 from cultivar_service.errors import StartupRefused
+from cultivar_service.housekeeping.housekeeper import Housekeeper
 from cultivar_service.serving import sessions
 from cultivar_service.serving.alias_moves import AliasMoves
 from cultivar_service.serving.deletion import Deletion
@@ -70,6 +71,8 @@ class Service:
     """Training jobs."""
     uploads: Uploads
     """Archives that clients send."""
+    housekeeper: Housekeeper
+    """Keeps the data directory in order."""
 
     def __init__(self, config: Config) -> None:
         """Take the data directory and build the parts.
@@ -111,6 +114,9 @@ class Service:
         checks = Calls(config, storage, executor, "check_dataset", deadline_s=config.check_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
         sources = WeightSources(config.models, catalog, resolver)
+        deletion = Deletion(config, catalog, storage, registry, live, metrics)
+        work = (self.jobs, self._imports)
+        self.housekeeper = Housekeeper(config, catalog, storage, deletion, work, metrics.disk)
         self._audit = AuditTrail(catalog)
         self._grpc = GrpcServer(
             {
@@ -132,7 +138,7 @@ class Service:
                         catalog,
                         live,
                         AliasMoves(catalog, versions, live),
-                        Deletion(config, catalog, storage, registry, live, metrics),
+                        deletion,
                     ),
                     ReproductionApi(self.jobs, resolver, reproductions),
                     evaluations,
@@ -181,10 +187,12 @@ class Service:
         self.metrics_address = self._metrics_server.address
         if not self.grpc_address.is_loopback and self._config.security.tokens_file is None:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
+        await self.housekeeper.mark_missing()
         await self._live.start()
         await self.uploads.start()
         await self._imports.start()
         await self.jobs.start()
+        self.housekeeper.start()
         await self._grpc.start()
         await self._grpc.serve()
         await self._live.warm_previous()
@@ -197,6 +205,7 @@ class Service:
     async def close(self) -> None:
         """Drain requests, leave trainers to themselves, release everything."""
         await self.drain()
+        await self.housekeeper.close()
         await self.jobs.close()
         await self._imports.close()
         await self.uploads.close()

@@ -1,4 +1,6 @@
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -105,3 +107,48 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert files.read_json(path) == {"n": 2}
     assert [one.name for one in tmp_path.iterdir()] == ["value.json"]
     assert time.time() - path.stat().st_mtime < 60
+
+
+def test_an_event_that_a_full_disk_cuts_short_leaves_nothing(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with EventWriter(run.events(1)) as writer:
+        writer.write(event_pb2.JobEvent(warning="first"))
+        whole = run.events(1).read_bytes()
+        try:
+            # The kernel writes up to the limit, as it does up to the last free block of a disk.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, limits[1]))
+            with pytest.raises(OSError, match="No space left") as caught:
+                writer.write(event_pb2.JobEvent(warning="second"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert run.events(1).read_bytes() == whole
+        writer.write(event_pb2.JobEvent(warning="third"))
+
+    events, _ = read_events(run.events(1), 0)
+    assert [one.warning for one in events] == ["first", "third"]
+    assert files.is_disk_full(caught.value)
+
+
+def test_the_reserve_becomes_the_results_room(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.take_reserve()
+    assert run.reserve.stat().st_blocks * 512 >= 64 << 10
+
+    run.write_result(Result(attempt=1, outcome="FAILED", reason="INSUFFICIENT_DISK", value={}))
+
+    assert not run.reserve.exists()
+
+
+def test_a_full_disk_is_told_from_other_errors() -> None:
+    def raised(cause: Exception) -> Exception:
+        error = ValueError("closing failed")
+        error.__context__ = cause
+        return error
+
+    assert files.is_disk_full(raised(OSError(errno.EDQUOT, "Disk quota exceeded")))
+    assert files.is_disk_full(OSError("1024 requested and 512 written"))
+    assert not files.is_disk_full(raised(OSError(errno.EIO, "Input/output error")))
+    assert not files.is_disk_full(OSError("its name is no UTF-8: rename it"))

@@ -20,9 +20,10 @@ ALLOWED = {
     "catalog": BASE,
     "training": BELOW,
     "serving": BELOW,
+    "housekeeping": BELOW | {"serving"},
     "api": BELOW | {"training", "serving"},
     "transport": BASE | {"tokens", "telemetry", "api"},
-    "server": BELOW | {"training", "serving", "api", "transport"},
+    "server": BELOW | {"training", "serving", "housekeeping", "api", "transport"},
     "__main__": BASE | {"administration", "server"},
 }
 """Parts that each part may import, beside itself."""

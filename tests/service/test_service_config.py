@@ -110,3 +110,15 @@ def test_how_gpus_are_shared_can_be_set() -> None:
     for name, value in (("MAX_JOBS_PER_GPU", "0"), ("SERVING_GPU_BYTES", "-1"), ("MAX_RUNNING_JOBS", "-1")):
         with pytest.raises(ValueError, match=f"{name.lower()} {value}: use"):
             read_config([], {f"CULTIVAR_{name}": value})
+
+
+def test_disk_limits_and_retention_are_settings() -> None:
+    environment = {"CULTIVAR_MIN_FREE_BYTES": "4000", "CULTIVAR_KEEP_RUNS_DAYS": "7", "CULTIVAR_KEEP_VERSIONS": "3"}
+    config = read_config([], environment)
+    assert (config.critical_bytes, config.keep_runs_days, config.keep_versions) == (1000, 7, 3)
+    assert read_config(["--critical-free-bytes", "10"], environment).critical_bytes == 10
+
+    with pytest.raises(ValueError, match="keep_versions -1: use 0 or more"):
+        read_config(["--keep-versions=-1"], {})
+    with pytest.raises(ValueError, match="critical_free_bytes 5000: use 0 to min_free_bytes, which is 4000"):
+        read_config([], {**environment, "CULTIVAR_CRITICAL_FREE_BYTES": "5000"})

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from cultivar_contract import files
 from cultivar_contract.run_directory import AlreadyRunning, Result, RunDirectory
 from cultivar_trainer.errors import Cancelled, TaskFailed
 from cultivar_trainer.journal import Journal
@@ -31,6 +33,7 @@ def main() -> int:
     try:
         with run.locked():
             attempt, request = run.read_request()
+            run.take_reserve()
             result = _run(task, run, attempt, request)
             run.write_result(result)
             return 0 if result.outcome == "SUCCEEDED" else 1
@@ -50,15 +53,26 @@ def _run(task: str, run: RunDirectory, attempt: int, request: dict[str, Any]) ->
     except TaskFailed as error:
         logger.error("%s: %s", error.reason, error.message)
         return Result(attempt=attempt, outcome="FAILED", reason=error.reason, message=error.message, value={})
-    except OSError as error:
-        logger.exception("the operating system refused")
-        where = f" ({Path(os.fsdecode(error.filename)).name})" if isinstance(error.filename, (str, bytes)) else ""
-        text = f"{error.strerror or type(error).__name__}{where}: see the job's log"
-        return Result(attempt=attempt, outcome="FAILED", reason="OS_ERROR", message=text, value={})
     except Exception as error:  # The only catch-all: whatever happens, the run directory tells what.
-        logger.exception("the task failed")
+        return _failed(run, attempt, error)
+
+
+def _failed(run: RunDirectory, attempt: int, error: Exception) -> Result:
+    """Say in a result what a task did not foresee."""
+    name = getattr(error, "filename", None)
+    file = f" ({Path(os.fsdecode(name)).name})" if isinstance(name, (str, bytes)) else ""
+    if files.is_disk_full(error):
+        free = shutil.disk_usage(run.path).free  # what was half written is removed already
+        reason = "INSUFFICIENT_DISK"
+        text = f"the disk is full{file}, {free >> 20} MiB are free now: delete data sets, jobs or model versions"
+    elif isinstance(error, OSError):
+        reason = "OS_ERROR"
+        text = f"{error.strerror or type(error).__name__}{file}: see the job's log"
+    else:
+        reason = "TRAINER_ERROR"
         text = f"{type(error).__name__} in the trainer: see the job's log"
-        return Result(attempt=attempt, outcome="FAILED", reason="TRAINER_ERROR", message=text, value={})
+    logger.error("%s: %s", reason, text, exc_info=error)
+    return Result(attempt=attempt, outcome="FAILED", reason=reason, message=text, value={})
 
 
 def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:

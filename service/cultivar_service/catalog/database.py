@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -16,15 +17,21 @@ import sqlalchemy as sa
 
 from cultivar_contract import files
 from cultivar_service.catalog import migrations
-from cultivar_service.errors import StartupRefused
+from cultivar_service.errors import InsufficientDisk, StartupRefused
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+RESERVE_BYTES = 4 << 20
+"""Disk space that is kept for the catalog, so that jobs can end and be deleted where the disk is full."""
+FULL_DISK_PAUSE_S = 1.0
+"""Seconds between two tries to record something on a full disk."""
 _NUM_READERS = 4
 _MOST_WRITTEN_TOGETHER = 64
 _KEPT_COPIES = 2
 """Copies from before migrations that stay beside the catalog."""
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""What SQLite says where the disk has no room for the log of changes, or for that log's index."""
 
 
 class Catalog:
@@ -36,6 +43,8 @@ class Catalog:
         Raises:
             StartupRefused: a newer service wrote it, or there is no room for the copy.
         """
+        self._path = path
+        self._reserve = path.with_name("catalog.reserve")
         self._write_engine = _engine(path, begin="BEGIN IMMEDIATE")
         self._read_engine = _engine(path, begin="BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
@@ -47,6 +56,11 @@ class Catalog:
         except BaseException:
             self.close()
             raise
+        self.restore_reserve()
+
+    def restore_reserve(self) -> bool:
+        """Take the disk space again that the catalog may need on a full disk; tell whether it is there."""
+        return files.reserve(self._reserve, RESERVE_BYTES)
 
     def _migrate(self, path: Path) -> None:
         with self._write_engine.begin() as connection:
@@ -74,7 +88,34 @@ class Catalog:
 
         It is on the disk when this returns. Functions that wait while one is being written to the disk are then written
         together: most of the time goes by there.
+
+        Raises:
+            InsufficientDisk: the disk is full, and the reserve is used up.
         """
+        try:
+            return await self._write(function)
+        except sa.exc.OperationalError as error:
+            if not _is_disk_full(error):
+                raise
+        logger.warning("the disk is full: the catalog gives up its reserve")
+        self._reserve.unlink(missing_ok=True)
+        try:
+            return await self._write(function)
+        except sa.exc.OperationalError as error:
+            if not _is_disk_full(error):
+                raise
+            raise InsufficientDisk(shutil.disk_usage(self._path.parent).free, RESERVE_BYTES) from error
+
+    async def record(self, function: Callable[[sa.Connection], T]) -> T:
+        """Write what has happened, which nobody can refuse: as `write`, and on a full disk until there is room."""
+        while True:
+            try:
+                return await self.write(function)
+            except InsufficientDisk as error:
+                logger.error("the catalog waits for disk space: %s", error.message)
+                await asyncio.sleep(FULL_DISK_PAUSE_S)
+
+    async def _write(self, function: Callable[[sa.Connection], T]) -> T:
         change: _Change[T] = _Change(function)
         self._changes.append(change)
         self._writer.submit(self._write_waiting)
@@ -195,6 +236,10 @@ def _forget_old_copies(path: Path) -> None:
     }
     for number in sorted(copies)[:-_KEPT_COPIES]:
         copies[number].unlink()
+
+
+def _is_disk_full(error: sa.exc.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
 
 
 def _engine(path: Path, *, begin: str) -> sa.Engine:

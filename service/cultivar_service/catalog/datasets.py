@@ -51,7 +51,9 @@ def find(connection: sa.Connection, reference: DatasetReference) -> dataset_pb2.
     if reference.import_id:
         query = query.where(datasets.c.import_id == reference.import_id)
     elif reference.version is not None:
-        query = query.where(datasets.c.version == reference.version, _is_ready())
+        # An import has taken its number before it is READY; a version whose files are gone has FAILED with its number.
+        over = datasets.c.state != dataset_pb2.DATASET_STATE_IMPORTING
+        query = query.where(datasets.c.version == reference.version, over)
     else:
         query = query.where(datasets.c.resolved_to.is_(None)).order_by(
             _is_ready().desc(), datasets.c.version.desc(), datasets.c.sequence.desc()
@@ -119,6 +121,14 @@ def upload_user(connection: sa.Connection, upload: str) -> str | None:
     query = sa.select(datasets.c.resource).where(datasets.c.state == dataset_pb2.DATASET_STATE_IMPORTING)
     found = (dataset_pb2.Dataset.FromString(row[0]) for row in connection.execute(query))
     return next((one.name for one in found if one.source.upload == upload), None)
+
+
+def failed_imports(connection: sa.Connection) -> list[dataset_pb2.Dataset]:
+    """Return the imports that ended without a version."""
+    query = sa.select(datasets.c.resource).where(
+        datasets.c.state == dataset_pb2.DATASET_STATE_FAILED, datasets.c.version.is_(None)
+    )
+    return [dataset_pb2.Dataset.FromString(resource) for resource in connection.execute(query).scalars()]
 
 
 def get_importing(connection: sa.Connection, import_id: str) -> dataset_pb2.Dataset:

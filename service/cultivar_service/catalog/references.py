@@ -132,6 +132,11 @@ def parse_upload(text: str, field: str = "name") -> str:
     return identifier
 
 
+def is_version(text: str) -> bool:
+    """Tell whether this is how a version's number is written."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def job_not_found(text: str, field: str = "name") -> NotFound:
     """Make the error for a job that does not exist."""
     return NotFound("training job", text, field=field, remedy=_JOB_REMEDY)

@@ -2,17 +2,22 @@
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cultivar_contract import files
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, StartupRefused
 
 LOCK = "service.lock"
 """Name of the file in the data directory that its owner holds."""
+_IDENTIFIER = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 
 
 class DataDirectory:
@@ -29,17 +34,8 @@ class DataDirectory:
             raise StartupRefused(
                 f"a restore into {config.data_dir} goes on or was cut off: run `cultivar-service restore` to its end"
             )
-        folders = (
-            config.datasets,
-            config.uploads,
-            config.imports,
-            config.runs,
-            config.models,
-            config.caches,
-            config.downloads,
-        )
         try:
-            for folder in (*folders, config.scratch, config.weights_dir, config.datasets_root):
+            for folder in (*config.folders, config.weights_dir, config.datasets_root):
                 folder.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(config.data_dir)
         except OSError as error:
@@ -54,15 +50,32 @@ class DataDirectory:
         """Let the next service take over."""
         os.close(self._lock)
 
-    def check_free_space(self, size_bytes: int = 0) -> None:
-        """Check that something that writes can start, and `size_bytes` of it have room.
+    def free_bytes(self) -> int:
+        """Return how much of the disk is free."""
+        return shutil.disk_usage(self._config.data_dir).free
+
+    def check_free_space(self, expected_bytes: int = 0) -> None:
+        """Check that something that writes can start.
+
+        Args:
+            expected_bytes: what it is going to write, as far as that is known.
 
         Raises:
             InsufficientDisk: it can't.
         """
-        free, needed = shutil.disk_usage(self._config.data_dir).free, self._config.min_free_bytes + size_bytes
+        free, needed = self.free_bytes(), self._config.min_free_bytes + expected_bytes
         if free < needed:
             raise InsufficientDisk(free, needed)
+
+    @contextmanager
+    def full_disk_told(self) -> Iterator[None]:
+        """Raise InsufficientDisk in place of the operating system's error where the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            if not files.is_disk_full(error):
+                raise
+            raise InsufficientDisk(self.free_bytes(), self._config.min_free_bytes) from error
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: at once from its place, then from the disk."""
@@ -71,6 +84,8 @@ class DataDirectory:
             folder.replace(doomed)
         except FileNotFoundError:
             return
+        except OSError:  # a full disk may have no room for another name
+            doomed = folder
         shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -95,3 +110,8 @@ def take_lock(data_dir: Path) -> int:
 def new_identifier() -> str:
     """Return a short identifier; later ones sort after earlier ones."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def is_identifier(text: str) -> bool:
+    """Tell whether `new_identifier` may have made this."""
+    return _IDENTIFIER.fullmatch(text) is not None

@@ -34,11 +34,14 @@ class Publisher:
         self._metrics = metrics
 
     async def publish(self, job: training_pb2.TrainingJob, folder: Path) -> Publication:
-        """Make a version of a package; asking again gives the same answer."""
+        """Make a version of a package; asking again gives the same answer.
+
+        On a full disk there is no version, and the job can publish its package another time.
+        """
         model = job.recipe.model
         try:
             async with self._live.moving(model):  # a model that is being deleted is gone, with its folder, before this
-                version, known = await self._catalog.write(
+                version, known = await self._catalog.record(
                     lambda connection: models.reserve(connection, model, job.name)
                 )
                 if known is not None:
@@ -52,6 +55,8 @@ class Publisher:
         except Unavailable as error:
             return await self._reject(job, version, error.message, "files")
         except OSError as error:
+            if files.is_disk_full(error):
+                return await self._postpone(job, version)
             return await self._reject(job, version, f"its files could not be kept: {error.strerror}", "files")
         async with self._live.moving(model):  # from the decision who is live until that version is
             answering = self._registry.live(model)
@@ -61,7 +66,7 @@ class Publisher:
                 None if answering is None else answering.name,
                 {} if answering is None else answering.manifest,
             )
-            publication = await self._catalog.write(
+            publication = await self._catalog.record(
                 lambda connection: models.settle(connection, resource, went_live=live, reason=reason)
             )
             if live:
@@ -85,11 +90,18 @@ class Publisher:
             error=event_pb2.Failure(reason="VERSION_REJECTED", message=message),
         )
         resource.create_time.GetCurrentTime()
-        publication = await self._catalog.write(
+        publication = await self._catalog.record(
             lambda connection: models.settle(connection, resource, went_live=False, reason="rejected")
         )
         await self._registry.cannot_answer(model)
         return publication
+
+    async def _postpone(self, job: training_pb2.TrainingJob, version: int) -> Publication:
+        model = job.recipe.model
+        await self._catalog.record(lambda connection: models.delete_version(connection, model, version))
+        message = f"the disk is too full to keep {models.version_name(model, version)}: free some and export the job"
+        logger.error("%s: %s", job.name, message)
+        return Publication(model_version="", error=event_pb2.Failure(reason="INSUFFICIENT_DISK", message=message))
 
     def _move(self, source: Path, model: str, version: int) -> None:
         target = self._config.models / model / str(version)

@@ -152,7 +152,7 @@ class Registry:
             loaded = await self._loader.load(model, version)
         except DamagedPackage as error:
             failure = event_pb2.Failure(reason="PACKAGE_DAMAGED", message=str(error))
-            if await self._catalog.write(lambda connection: models.reject(connection, model, version, failure)):
+            if await self._catalog.record(lambda connection: models.reject(connection, model, version, failure)):
                 logger.error("%s: rejected: %s", models.version_name(model, version), error)
                 self._metrics.rejected_versions.labels(model, error.reason).inc()
             raise

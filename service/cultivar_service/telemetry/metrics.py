@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from cultivar.v1 import event_pb2, state_pb2
+from cultivar_service.telemetry.disk import DiskMetrics
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds."""
@@ -72,6 +73,7 @@ class Metrics:
         )
 
         self.placement = PlacementMetrics(registry)
+        self.disk = DiskMetrics(registry)
         self.predictions = PredictionMetrics(registry)
         self.loaded_versions = AtScrape(
             "cultivar_loaded_versions", "Model versions in memory, by what computes them.", "provider", registry

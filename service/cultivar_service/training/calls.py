@@ -14,7 +14,14 @@ from cultivar_contract.run_directory import Result, RunDirectory, read_events
 from cultivar_contract.tasks import DescribeRequest, EvaluateRequest, ImportRequest, PreviewRequest, to_json
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
-from cultivar_service.errors import CultivarError, DeadlineExceeded, FailedPrecondition, QueueFull, Unavailable
+from cultivar_service.errors import (
+    CultivarError,
+    DeadlineExceeded,
+    Exhausted,
+    FailedPrecondition,
+    QueueFull,
+    Unavailable,
+)
 from cultivar_service.training.executor import TICK_S, Executor, launch
 
 MAX_RUNNING = 2
@@ -82,7 +89,7 @@ class Calls:
         finally:
             self._waiting -= 1
         try:
-            with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            with self._storage.full_disk_told(), tempfile.TemporaryDirectory(dir=self._scratch) as folder:
                 directory = RunDirectory(Path(folder))
                 await asyncio.to_thread(directory.write_request, 1, to_json(request))
                 trainer = await launch(lambda: self._executor.start(self._task, directory, 1), keep=False)
@@ -149,6 +156,8 @@ class Calls:
     def _failed(self, what: str, result: Result | None) -> CultivarError:
         reason = (result.reason if result else "") or "TRAINER_LOST"
         message = result.message if result and result.message else "the trainer ended without a result"
+        if reason == "INSUFFICIENT_DISK":
+            return Exhausted(message[:_MAX_MESSAGE], reason=reason, retry_after_s=60)
         if result is not None and result.outcome == "FAILED" and reason not in _PASSING:
             return FailedPrecondition(message[:_MAX_MESSAGE], reason=reason)
         return Unavailable(f"{what}: {message}"[:_MAX_MESSAGE], reason=reason, retry_after_s=5)

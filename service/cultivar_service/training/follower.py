@@ -33,21 +33,27 @@ class Follower:
         self._copied: int | None = None
 
     async def copy(self) -> training_pb2.TrainingJob | None:
-        """Copy what is new; return the job if that changed it."""
+        """Copy what is new; return the job if that changed it.
+
+        Raises:
+            InsufficientDisk: the disk is full; the next call copies it.
+        """
         if not self._path.exists() or self._path.stat().st_size == self._copied:
             return None
         changed: training_pb2.TrainingJob | None = None
-        while (job := await self._catalog.write(self._copy_some)) is not None:
+        while True:
+            job, end = await self._catalog.write(self._copy_some)
+            self._copied = end  # here, where it is sure to stay
+            if job is None:
+                return changed
             changed = job
-        return changed
 
-    def _copy_some(self, connection: sa.Connection) -> training_pb2.TrainingJob | None:
+    def _copy_some(self, connection: sa.Connection) -> tuple[training_pb2.TrainingJob | None, int]:
         # The offset moves in the transaction that adds the events: neither can be lost or done twice alone.
         offset = jobs.event_offset(connection, self._job_id, self._attempt)
         events, end = read_events(self._path, offset)
-        self._copied = end
         if end == offset:
-            return None
+            return None, end
         jobs.set_event_offset(connection, self._job_id, self._attempt, end)
         told = [one for one in events if one.WhichOneof("event") not in _SERVICES_OWN]
-        return jobs.append(connection, self._job_id, told)
+        return jobs.append(connection, self._job_id, told), end

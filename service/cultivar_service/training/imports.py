@@ -1,6 +1,7 @@
 """The life of data set imports: a trainer process scans and hashes, the result becomes a version."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import deque
@@ -19,7 +20,14 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import DatasetReference, dataset_not_found, parse_dataset
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
-from cultivar_service.errors import AlreadyExists, CultivarError, FailedPrecondition, InvalidRequest, QueueFull
+from cultivar_service.errors import (
+    AlreadyExists,
+    CultivarError,
+    FailedPrecondition,
+    InsufficientDisk,
+    InvalidRequest,
+    QueueFull,
+)
 from cultivar_service.training.executor import Executor, Trainer, launch
 from cultivar_service.training.uploads import Uploads, finished_upload
 
@@ -29,6 +37,14 @@ IMPORTING = dataset_pb2.DATASET_STATE_IMPORTING
 READY = dataset_pb2.DATASET_STATE_READY
 FAILED = dataset_pb2.DATASET_STATE_FAILED
 _MAX_MESSAGE = 2000
+
+
+class _Stop:
+    """Whether a running import shall end before its time, and what it fails with then."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.failure: event_pb2.Failure | None = None
 
 
 class Imports:
@@ -44,6 +60,7 @@ class Imports:
         self._executor = executor
         self._waiting: deque[str] = deque()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, _Stop] = {}
 
     async def start(self) -> None:
         """Go on with the imports that the service before left."""
@@ -132,6 +149,14 @@ class Imports:
         await asyncio.to_thread(self._storage.discard, folder)
         logger.info("%s: deleted", deleted.name)
 
+    async def fail_running(self, failure: event_pb2.Failure) -> None:
+        """Stop every running trainer; imports that have not succeeded fail with this. Return when that is done."""
+        for stop in self._stops.values():
+            stop.failure = failure
+            stop.asked.set()
+        running = [self._running[import_id] for import_id in self._stops]
+        await asyncio.gather(*running, return_exceptions=True)
+
     def _fill_slots(self) -> None:
         while self._waiting and len(self._running) < self._config.max_running_imports:
             import_id = self._waiting.popleft()
@@ -146,6 +171,7 @@ class Imports:
             await self._fail(import_id, "INTERNAL", "an internal error, which the service has logged")
         finally:
             del self._running[import_id]
+            self._stops.pop(import_id, None)
             self._fill_slots()
 
     async def _run(self, import_id: str) -> None:
@@ -160,8 +186,10 @@ class Imports:
                 await self._fail(import_id, error.reason, error.message)
                 return
             except OSError as error:
-                await self._fail(import_id, "TRAINER_NOT_STARTED", f"the import could not start: {error.strerror}")
+                reason = "INSUFFICIENT_DISK" if files.is_disk_full(error) else "TRAINER_NOT_STARTED"
+                await self._fail(import_id, reason, f"the import could not start: {error.strerror}")
                 return
+        stop = self._stops[import_id] = _Stop()
         offset = 0
 
         async def follow() -> None:
@@ -169,10 +197,11 @@ class Imports:
             events, offset = await asyncio.to_thread(read_events, directory.events(1), offset)
             progress = [one.progress for one in events if one.HasField("progress")]
             if progress:
-                await self._catalog.write(lambda connection: _show_progress(connection, import_id, progress[-1]))
+                with contextlib.suppress(InsufficientDisk):  # the next progress tells more
+                    await self._catalog.write(lambda connection: _show_progress(connection, import_id, progress[-1]))
 
         try:
-            await trainer.supervise(cancel=asyncio.Event(), on_tick=follow)
+            await trainer.supervise(cancel=stop.asked, on_tick=follow)
         except Exception:
             await trainer.kill()  # the import is about to fail; nobody would follow its trainer
             raise
@@ -182,10 +211,12 @@ class Imports:
             result = await asyncio.to_thread(directory.read_result, 1)
         except ValueError:
             result = None
-        if result is None or result.outcome != "SUCCEEDED":
-            await self._fail(import_id, *_failure(result, trainer))
-        else:
+        if result is not None and result.outcome == "SUCCEEDED":
             await self._succeed(import_id, directory, result)
+        elif stop.failure is not None:
+            await self._fail(import_id, stop.failure.reason, stop.failure.message)
+        else:
+            await self._fail(import_id, *_failure(result, trainer))
 
     def request(self, source: dataset_pb2.DatasetSource) -> ImportRequest:
         """Return what a trainer is asked to do with a source. Blocks.
@@ -226,7 +257,7 @@ class Imports:
         resource = await self._catalog.read(lambda connection: datasets.get_importing(connection, import_id))
         dataset = resource.name.split("/")[1]
         # The number is taken before the files move and shown after: whoever dies in between, the next one goes on.
-        reservation = await self._catalog.write(
+        reservation = await self._catalog.record(
             lambda connection: datasets.reserve(connection, dataset, import_id, found.digest)
         )
         name = f"datasets/{dataset}/versions/{reservation.version}"
@@ -236,11 +267,12 @@ class Imports:
                     _move, directory.path / "dataset", self._config.datasets / dataset / str(reservation.version)
                 )
             except OSError as error:
-                await self._catalog.write(lambda connection: datasets.release(connection, import_id))
-                await self._fail(import_id, "STORAGE", f"the images could not be kept: {error.strerror}")
+                await self._catalog.record(lambda connection: datasets.release(connection, import_id))
+                reason = "INSUFFICIENT_DISK" if files.is_disk_full(error) else "STORAGE"
+                await self._fail(import_id, reason, f"the images could not be kept: {error.strerror}")
                 return
             version = _version(resource, found, name)
-            await self._catalog.write(lambda connection: datasets.update(connection, import_id, version))
+            await self._catalog.record(lambda connection: datasets.update(connection, import_id, version))
         await asyncio.to_thread(self._storage.discard, directory.path)
         if resource.source.HasField("upload"):
             await self._uploads.discard(resource.source.upload)
@@ -255,9 +287,11 @@ class Imports:
             resource.ClearField("progress")
             datasets.update(connection, import_id, resource)
 
-        await self._catalog.write(record)
+        # The images go first: their space may be what the record of the failure needs.
+        for folder in ("dataset", "scratch"):
+            await asyncio.to_thread(self._storage.discard, self._config.imports / import_id / folder)
+        await self._catalog.record(record)
         logger.info("import %s: FAILED %s: %s", import_id, reason, message)
-        await asyncio.to_thread(self._storage.discard, self._config.imports / import_id / "dataset")
 
 
 def _repeat(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cultivar.v1 import event_pb2, training_pb2
 from cultivar_service.catalog import jobs
-from cultivar_service.catalog.database import Catalog
+from cultivar_service.catalog.database import FULL_DISK_PAUSE_S, Catalog
 from cultivar_service.catalog.job_record import QUEUED
 from cultivar_service.catalog.references import job_not_found
 from cultivar_service.errors import InsufficientDisk
@@ -22,9 +22,6 @@ T = TypeVar("T")
 Changed = TypeVar("Changed", training_pb2.TrainingJob, training_pb2.TrainingJob | None)
 _COUNT_INTERVAL_S = 0.05
 """Shortest time between two counts: a thousand jobs that come at once are not counted a thousand times."""
-UNWRITABLE = (sa.exc.OperationalError, InsufficientDisk)
-"""What a catalog raises whose disk is full."""
-_RETRY_S = 1.0
 
 
 class JobLog:
@@ -100,6 +97,6 @@ async def persist(act: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await act()
-        except UNWRITABLE as error:
+        except InsufficientDisk as error:
             logger.error("a job's record can't be written, trying again: %s", error)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(FULL_DISK_PAUSE_S)

@@ -20,6 +20,7 @@ from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.training import transitions
+from cultivar_service.training.disk_room import DiskRoom
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.outlook import Outlook
@@ -53,8 +54,10 @@ class Jobs:
         self._executor = executor
         self._log = log = JobLog(catalog, metrics)
         results = Results(log, publisher, reproductions)
-        self._runner = runner = Runner(config, catalog, executor, log, placement, results, metrics)
-        self._scheduler = Scheduler(config, catalog, storage, executor, log, placement, runner, metrics)
+        self._runner = runner = Runner(config, catalog, storage, executor, log, placement, results, metrics)
+        self._scheduler = Scheduler(
+            config, catalog, DiskRoom(config, catalog, storage), executor, log, placement, runner, metrics
+        )
         self._outlook = Outlook(catalog, log, runner, ageing=config.priority_ageing)
         self._tasks: list[asyncio.Task[None]] = []
         self.signals = log.signals

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cultivar.v1 import event_pb2, training_pb2
+from cultivar_contract import files
 from cultivar_contract.run_directory import Result, RunDirectory
 from cultivar_contract.tasks import to_json
 from cultivar_service.catalog import jobs
@@ -20,18 +21,20 @@ from cultivar_service.catalog.job_record import (
     CANCELLING,
     FAILED,
     PAUSING,
+    SUCCEEDED,
     progress_mark,
     state_event,
     state_name,
 )
+from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
-from cultivar_service.errors import CultivarError
+from cultivar_service.errors import CultivarError, InsufficientDisk
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events_after, failure_of
 from cultivar_service.training.attempt import Attempt
 from cultivar_service.training.executor import Executor, Trainer, launch
 from cultivar_service.training.follower import Follower
-from cultivar_service.training.job_log import UNWRITABLE, JobLog, existing, persist
+from cultivar_service.training.job_log import JobLog, existing, persist
 from cultivar_service.training.placement import Placement
 from cultivar_service.training.results import Results
 from cultivar_service.training.train_request import train_request
@@ -48,6 +51,7 @@ class Runner:
         self,
         config: Config,
         catalog: Catalog,
+        storage: DataDirectory,
         executor: Executor,
         log: JobLog,
         placement: Placement,
@@ -56,6 +60,7 @@ class Runner:
     ) -> None:
         self._config = config
         self._catalog = catalog
+        self._storage = storage
         self._executor = executor
         self._log = log
         self._placement = placement
@@ -126,9 +131,11 @@ class Runner:
             self._placement.release(job_id)
             self.on_end()
         if result is not None and result.outcome == "SUCCEEDED":
-            return await self._results.make(
-                await self._log.get(job_id), self.directory(job_id).package, ran_s=end.ran_s
-            )
+            directory = self.directory(job_id)
+            made = await self._results.make(await self._log.get(job_id), directory.package, ran_s=end.ran_s)
+            if made.state == SUCCEEDED:  # nobody resumes it any more
+                await asyncio.to_thread(self._storage.discard, directory.checkpoint)
+            return made
 
         def settle(connection: sa.Connection) -> training_pb2.TrainingJob:
             # The state is read where it is changed: a cancellation may have come in between.
@@ -152,7 +159,10 @@ class Runner:
             try:
                 trainer = await self._start(directory, attempt, attempt.environment)
             except OSError as error:
-                return None, _not_started(attempt, error.strerror or type(error).__name__)
+                ended = _not_started(attempt, error.strerror or type(error).__name__)
+                if files.is_disk_full(error):
+                    ended = replace(ended, failure=_full_disk(ended.failure), demanded=True)
+                return None, ended
             except CultivarError as error:
                 return None, End(failure=event_pb2.Failure(reason=error.reason, message=error.message), demanded=True)
         await self._follow(trainer, directory, attempt)
@@ -197,7 +207,9 @@ class Runner:
         async def follow() -> None:
             if trainer.alive():
                 attempt.check_time()
-            with contextlib.suppress(*UNWRITABLE):  # a full disk: what the trainer tells stays in its own file for now
+            with contextlib.suppress(
+                InsufficientDisk
+            ):  # a full disk: what the trainer tells stays in its own file for now
                 await take(await follower.copy())
 
         async def take(changed: training_pb2.TrainingJob | None) -> None:
@@ -235,6 +247,10 @@ def _fail_internally(connection: sa.Connection, job_id: str) -> training_pb2.Tra
     job = existing(connection, job_id)
     failure = event_pb2.Failure(reason="INTERNAL", message="an internal error, which the service has logged")
     return jobs.append(connection, job_id, [state_event(FAILED, failure)] if job.state in ACTIVE else [])
+
+
+def _full_disk(failure: event_pb2.Failure) -> event_pb2.Failure:
+    return event_pb2.Failure(reason="INSUFFICIENT_DISK", message=failure.message)
 
 
 def _not_started(attempt: Attempt, why: str) -> End:

@@ -12,10 +12,10 @@ from cultivar.v1 import event_pb2, training_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.job_record import QUEUED, RUNNING, now, state_event
-from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, TrainerNotInstalled
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.training.disk_room import DiskRoom
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.placement import NoRoom, Place, Placement
@@ -54,7 +54,7 @@ class Scheduler:
         self,
         config: Config,
         catalog: Catalog,
-        storage: DataDirectory,
+        disk_room: DiskRoom,
         executor: Executor,
         log: JobLog,
         placement: Placement,
@@ -63,7 +63,7 @@ class Scheduler:
     ) -> None:
         self._config = config
         self._catalog = catalog
-        self._storage = storage
+        self._disk_room = disk_room
         self._executor = executor
         self._log = log
         self._placement = placement
@@ -136,7 +136,7 @@ class Scheduler:
 
     async def _place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
         try:
-            self._storage.check_free_space()
+            await self._disk_room.check(job)
         except InsufficientDisk as error:
             return NoRoom(error.message)
         return await self._placement.place(job)

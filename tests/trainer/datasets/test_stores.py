@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,6 @@ import pytest
 
 from cultivar_contract import preprocessing
 from cultivar_contract.preprocessing import Preprocessing
-from cultivar_trainer.datasets import stores
 from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.stores import Caches, aspect_store, pixel_store
 from cultivar_trainer.datasets.version import DatasetVersion, by_split
@@ -57,21 +57,38 @@ def test_images_for_crops_keep_their_shape(flowers: Path, tmp_path: Path, journa
             assert np.array_equal(store.image(index), expected)
 
 
-def test_the_least_recently_used_entries_make_room(tmp_path: Path) -> None:
-    caches = Caches(tmp_path, 250)
-    (tmp_path / "a stray file").write_bytes(b"")
-    for number, name in enumerate(("old", "older")):
+def fill(caches: Caches, *names: str) -> None:
+    for name in names:
         with caches.filling(name, 100) as path:
             (path / "data").write_bytes(bytes(100))
-        os.utime(tmp_path / name, (1000 - number,) * 2)
-    assert caches.find("old") is not None  # used just now
 
-    with caches.filling("new", 100) as path:
-        (path / "data").write_bytes(bytes(100))
 
-    assert caches.find("older") is None
-    assert caches.find("old") is not None
-    assert caches.find("new") is not None
+def test_the_least_recently_used_entries_make_room(tmp_path: Path) -> None:
+    (tmp_path / "a stray file").write_bytes(b"")
+    fill(Caches(tmp_path, 250), "old", "older")
+    for seconds, name in enumerate(("older", "old")):
+        os.utime(tmp_path / name, (1000 + seconds,) * 2)
+
+    fill(Caches(tmp_path, 250), "new")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"a stray file", "old", "new"}
+
+
+def test_what_a_job_uses_stays_whatever_room_others_need(tmp_path: Path) -> None:
+    mine, others = Caches(tmp_path, 250), Caches(tmp_path, 250)
+    fill(mine, "used")
+
+    fill(others, "new", "newer", "newest")
+
+    assert mine.find("used") is not None
+
+
+def test_entries_make_room_also_where_the_disk_is_short(tmp_path: Path) -> None:
+    fill(Caches(tmp_path, 1 << 40), "old")
+    needed = shutil.disk_usage(tmp_path).free + (1 << 30)
+
+    with Caches(tmp_path, 1 << 60).filling("vast", needed):
+        assert not (tmp_path / "old").exists()
 
 
 def test_filling_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -83,19 +100,13 @@ def test_filling_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_trainer_had_begun_is_removed_a_day_later_and_not_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caches = Caches(tmp_path, 50)
+def test_what_a_killed_trainer_had_begun_goes_and_what_another_fills_stays(tmp_path: Path) -> None:
     begun = tmp_path / ".of-a-killed-trainer"
     begun.mkdir()
-    (begun / "data").write_bytes(bytes(100))
-    with caches.filling("key", 100):
-        assert begun.exists()
 
-    monkeypatch.setattr(stores, "ABANDONED_AFTER_S", 0)
-    with caches.filling("other", 100):
+    with Caches(tmp_path, 1000).filling("key", 100) as path, Caches(tmp_path, 1000).filling("other", 100):
         assert not begun.exists()
+        assert path.exists()
 
 
 def test_answers_come_in_order_and_an_exception_ends_the_work() -> None:

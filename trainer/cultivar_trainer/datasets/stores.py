@@ -4,8 +4,6 @@ import hashlib
 import math
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cultivar_contract import files, preprocessing
+from cultivar_contract import derived, files, preprocessing
 from cultivar_contract.preprocessing import Preprocessing
 from cultivar_trainer.datasets.parallel import on_all_cores
 from cultivar_trainer.datasets.version import DatasetVersion, Sample
 from cultivar_trainer.journal import Journal
 
-ABANDONED_AFTER_S = 86_400.0
-"""An entry that has been begun and not finished for so long belongs to a trainer that is gone."""
 ASPECT_MARGIN = 1.15
 """Shorter side of images kept for random crops, in inputs."""
 
@@ -56,20 +52,29 @@ class AspectStore:
 
 
 class Caches:
-    """A folder of derived files under a size budget; the least recently used go first."""
+    """A folder of derived files under a size budget; the least recently used go first.
+
+    What was found or filled through it is held as long as it lives: nobody removes it meanwhile.
+    """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
         self._folder = folder
         self._budget_bytes = budget_bytes
+        self._held: list[int] = []
         folder.mkdir(parents=True, exist_ok=True)
+
+    def __del__(self) -> None:
+        """Let go of what was held."""
+        for descriptor in self._held:
+            os.close(descriptor)
 
     def find(self, key: str) -> Path | None:
         """Return the folder of a finished entry, and remember that it was used."""
         path = self._folder / key
-        try:
-            os.utime(path)
-        except FileNotFoundError:
+        descriptor = derived.hold(path)
+        if descriptor is None:
             return None
+        self._held.append(descriptor)
         return path
 
     def entry(self, key: str) -> Path:
@@ -83,28 +88,17 @@ class Caches:
         Where another job was faster, its entry stays; where filling fails, nothing stays.
         """
         self._make_room(needed_bytes)
-        path = self._folder / f".{uuid.uuid4().hex}"
-        path.mkdir()
-        try:
+        with derived.filling(self._folder) as path:
             yield path
             files.sync_tree(path)
             with suppress(OSError):
                 path.rename(self._folder / key)
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+            self.find(key)
 
     def _make_room(self, needed_bytes: int) -> None:
-        # Open memory maps of a removed entry stay readable until their process ends.
-        entries = []
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError, NotADirectoryError):  # removed by another job, or not ours
-                entries.append((path.stat().st_mtime, path, sum(file.stat().st_size for file in path.iterdir())))
-        used = sum(size for _, _, size in entries)
-        for changed, path, size in sorted(entries):
-            being_filled = path.name.startswith(".") and time.time() - changed < ABANDONED_AFTER_S
-            if not being_filled and used + needed_bytes > self._budget_bytes:
-                shutil.rmtree(path, ignore_errors=True)
-                used -= size
+        used = sum(entry.size_bytes for entry in derived.entries(self._folder))
+        free = shutil.disk_usage(self._folder).free
+        derived.make_room(self._folder, max(used + needed_bytes - self._budget_bytes, needed_bytes - free))
 
 
 def create_array(path: Path, dtype: type[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
