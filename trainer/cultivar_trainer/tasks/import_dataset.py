@@ -118,7 +118,7 @@ def _source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> Sour
         archive = open_archive(Path(asked.archive), scratch, journal)
         names = sources.read_class_names(archive, described.class_names) if described.class_names else {}
         if described.label_lists:
-            return label_lists.listed_images(archive, described, top="", names=names)
+            return label_lists.listed_images(archive, described, top=".", names=names)
         return sources.class_folders(archive, names, reason="UNUSABLE_ARCHIVE")
     class_names = Path(asked.class_names) if asked.class_names else None
     if described.label_lists:
