@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from cultivar.v1 import dataset_pb2
-from cultivar_contract import files
 from cultivar_service.catalog import datasets, uploads
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_upload, upload_not_found
@@ -31,6 +29,7 @@ from cultivar_service.errors import (
     InvalidRequest,
     OffsetMismatch,
 )
+from cultivar_service.training.incoming import IncomingArchive
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ class Uploads:
                     f"{resource.name} is finished: it takes no more bytes", reason="UPLOAD_FINISHED"
                 )
             try:
-                archive = await self._on_thread(lambda: _Archive(self.path(upload_id), resource.received_bytes))
+                archive = await self._on_thread(lambda: IncomingArchive(self.path(upload_id), resource.received_bytes))
                 try:
                     await self._append(resource, archive, chunks)
                 finally:
@@ -202,7 +201,7 @@ class Uploads:
                 logger.exception("uploads could not be swept")
 
     async def _append(
-        self, resource: dataset_pb2.Upload, archive: "_Archive", chunks: AsyncIterator[tuple[int, bytes]]
+        self, resource: dataset_pb2.Upload, archive: IncomingArchive, chunks: AsyncIterator[tuple[int, bytes]]
     ) -> None:
         async for offset, data in chunks:
             if offset != archive.end:
@@ -216,13 +215,13 @@ class Uploads:
                 await self._keep(resource, archive)
                 self._storage.check_free_space()
 
-    async def _let_go(self, resource: dataset_pb2.Upload, archive: "_Archive") -> None:
+    async def _let_go(self, resource: dataset_pb2.Upload, archive: IncomingArchive) -> None:
         try:
             await self._keep(resource, archive)
         finally:
             await self._on_thread(archive.close)
 
-    async def _keep(self, resource: dataset_pb2.Upload, archive: "_Archive") -> None:
+    async def _keep(self, resource: dataset_pb2.Upload, archive: IncomingArchive) -> None:
         """Flush what has arrived to disk, then record it: never the other way round."""
         end = await self._on_thread(archive.sync)
         if end != resource.received_bytes:
@@ -309,39 +308,6 @@ class Uploads:
 
     async def _on_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
-
-
-class _Archive:
-    """The file that an upload's bytes go to. Its methods block."""
-
-    def __init__(self, path: Path, received_bytes: int) -> None:
-        """Open or make it. Bytes beyond those that were recorded may be torn: they are written over."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not received_bytes:
-            files.sync_folder(path.parent)
-        self.end = min(received_bytes, os.fstat(self._descriptor).st_size)
-        """Byte at which the next chunk starts."""
-        # Whoever waits for a write may leave while it goes on.
-        self._lock = threading.Lock()
-
-    def append(self, data: bytes) -> None:
-        """Add bytes at the end."""
-        with self._lock:
-            written = 0
-            while written < len(data):
-                written += os.pwrite(self._descriptor, data[written:], self.end + written)
-            self.end += len(data)
-
-    def sync(self) -> int:
-        """Flush to disk; return how many bytes are safe."""
-        with self._lock:
-            os.fsync(self._descriptor)
-            return self.end
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            os.close(self._descriptor)
 
 
 def finished_upload(connection: sa.Connection, name: str, field: str) -> dataset_pb2.Upload:

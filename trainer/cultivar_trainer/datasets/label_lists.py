@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from cultivar.v1 import dataset_pb2
 from cultivar_contract.image_folder import MAX_LIST_BYTES, SPLIT_FOLDERS
@@ -33,24 +34,27 @@ class _List:
     """`train`, `val`, `test`, or empty where the list itself or nobody says."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     line: int
     image: str
     label: str
     split: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A row whose image is known by its place."""
 
-    where: str
-    """List and line, for messages."""
+    list: str
+    line: int
     path: str
     """Of the image, relative to `top`."""
     label: str
     split: str
+
+    @property
+    def where(self) -> str:
+        """List and line, for messages."""
+        return f"{self.list}, line {self.line}"
 
 
 def listed_images(files: Files, source: dataset_pb2.DatasetSource, *, top: str, names: dict[str, str]) -> Source:
@@ -59,7 +63,7 @@ def listed_images(files: Files, source: dataset_pb2.DatasetSource, *, top: str, 
     Args:
         files: the tree that lists and images lie in.
         source: its lists, the prefixes to replace, and whether one list that is both validation and test list is split.
-        top: folder of the tree that images must lie in; they are named relative to it.
+        top: folder of the tree that images must lie in, `.` for all of it; they are named relative to it.
         names: display names by class id.
 
     Raises:
@@ -95,6 +99,7 @@ def listed_images(files: Files, source: dataset_pb2.DatasetSource, *, top: str, 
         raise TaskFailed(
             "UNUSABLE_LABEL_LIST", "the lists name splits, but no training images or not for all: give each its split"
         )
+    below = "" if top == "." else f"{top}/"
     return Source(
         classes={class_id: names.get(class_id, class_id) for class_id in _in_order({one.label for one in found})},
         images=[
@@ -102,7 +107,7 @@ def listed_images(files: Files, source: dataset_pb2.DatasetSource, *, top: str, 
                 path=entry.path,
                 class_id=entry.label,
                 split=entry.split,
-                read=partial(files.read, posixpath.join(top, entry.path)),
+                read=partial(files.read, below + entry.path),
             )
             for entry in found
         ],
@@ -127,10 +132,7 @@ def _halved(entries: list[_Entry], seed: int) -> list[_Entry]:
     order = {label: number for number, label in enumerate(_in_order({entries[one].label for one in val}))}
     drawn = draw_fraction([entries[one].path for one in val], [order[entries[one].label] for one in val], 0.5, seed)
     moved = {val[position] for position in drawn}
-    return [
-        _Entry(entry.where, entry.path, entry.label, "test") if position in moved else entry
-        for position, entry in enumerate(entries)
-    ]
+    return [entry._replace(split="test") if position in moved else entry for position, entry in enumerate(entries)]
 
 
 def _in_order(labels: set[str]) -> list[str]:
@@ -145,31 +147,35 @@ def _entries(files: Files, one: _List, top: str, replacements: Sequence[tuple[st
     empty = True
     for row in _rows(one.path, _content(files, one.path)):
         empty = False
-        where = f"{one.path}, line {row.line}"
-        if not row.image or not row.label or len(row.label) > _MAX_LABEL:
-            raise _unusable(where, f"it has no image or no label of 1 to {_MAX_LABEL} characters")
         split = one.split or SPLIT_FOLDERS.get(row.split.lower(), row.split)
+        entry = _Entry(one.path, row.line, _place(row.image, folder, top, replacements), row.label, split)
+        if not row.image or not row.label or len(row.label) > _MAX_LABEL:
+            raise _unusable(entry.where, f"it has no image or no label of 1 to {_MAX_LABEL} characters")
         if split not in ("", *_SPLITS):
-            raise _unusable(where, f"the split {row.split!r} is none of train, val, test")
-        yield _Entry(where, _place(row.image, folder, top, replacements, where), row.label, split)
+            raise _unusable(entry.where, f"the split {row.split!r} is none of train, val, test")
+        if not entry.path:
+            raise _unusable(
+                entry.where,
+                f"{row.image!r} leads outside {top}: replace what it begins with, or move the image",
+            )
+        yield entry
     if empty:
         raise _unusable(one.path, "it names no images")
 
 
-def _place(image: str, folder: str, top: str, replacements: Sequence[tuple[str, str]], where: str) -> str:
-    """Return where an image lies, relative to `top`."""
+def _place(image: str, folder: str, top: str, replacements: Sequence[tuple[str, str]]) -> str:
+    """Return where an image lies, relative to `top`; empty where that is outside."""
     for old, new in replacements:
         if image.startswith(old):
             image = new + image[len(old) :]
             break
     # join drops what precedes an absolute path, so that one leads outside, too.
     path = posixpath.normpath(posixpath.join(folder, image))
-    below = posixpath.relpath(path, top or ".") if not path.startswith("/") else path
-    if "\0" in path or below.startswith(("/", "../")) or below in ("..", "."):
-        raise _unusable(
-            where, f"{image!r} leads outside {top or 'the source'}: replace what it begins with, or move the image"
-        )
-    return below
+    if path.startswith(("/", "../")) or path in ("..", ".") or "\0" in path:
+        return ""
+    if top == ".":
+        return path
+    return path[len(top) + 1 :] if path.startswith(f"{top}/") else ""
 
 
 def _content(files: Files, path: str) -> bytes:

@@ -51,7 +51,7 @@ def open_source(asked: tasks.ImportRequest, scratch: Path, journal: Journal) -> 
         archive = open_archive(Path(asked.archive), scratch, journal)
         names = sources.read_class_names(archive, described.class_names) if described.class_names else {}
         if described.label_lists:
-            return label_lists.listed_images(archive, described, top="", names=names)
+            return label_lists.listed_images(archive, described, top=".", names=names)
         return sources.class_folders(archive, names, reason="UNUSABLE_ARCHIVE")
     class_names = Path(asked.class_names) if asked.class_names else None
     if described.label_lists:
