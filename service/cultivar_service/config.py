@@ -277,6 +277,7 @@ class Config:
         """What is being restored from a backup; there only while that goes on."""
         return self.data_dir / "restoring"
 
+    @property
     def folders(self) -> tuple[Path, ...]:
         """All folders of the data directory."""
         return (
