@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cultivar_contract import files
 from cultivar_service.catalog import migrations
-from cultivar_service.errors import InsufficientDisk
+from cultivar_service.errors import InsufficientDisk, StartupRefused
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Catalog:
         """Open or make the catalog and bring its schema up to date.
 
         Raises:
-            StartupRefused: a newer service wrote it.
+            StartupRefused: a newer service wrote it, or the disk is too full to open it.
         """
         self._path = path
         self._reserve = path.with_name("catalog.reserve")
@@ -44,12 +44,22 @@ class Catalog:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
         self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="catalog-reader")
         try:
-            with self._write_engine.begin() as connection:
-                migrations.migrate(connection)
+            try:
+                self._migrate()
+            except sa.exc.OperationalError as error:
+                self._give_up_reserve(error)  # the log of changes needs some room already when it is opened
+                self._migrate()
+        except sa.exc.OperationalError as error:
+            self.close()
+            raise StartupRefused(f"the catalog can't be opened ({error.orig}): make room in {path.parent}") from error
         except BaseException:
             self.close()
             raise
         self.restore_reserve()
+
+    def _migrate(self) -> None:
+        with self._write_engine.begin() as connection:
+            migrations.migrate(connection)
 
     def restore_reserve(self) -> bool:
         """Take the disk space again that the catalog may need on a full disk; tell whether it is there."""
@@ -64,10 +74,7 @@ class Catalog:
         try:
             return await self._run(self._writer, self._write_engine, function)
         except sa.exc.OperationalError as error:
-            if not _is_disk_full(error):
-                raise
-        logger.warning("the disk is full: the catalog gives up its reserve")
-        self._reserve.unlink(missing_ok=True)
+            self._give_up_reserve(error)
         try:
             return await self._run(self._writer, self._write_engine, function)
         except sa.exc.OperationalError as error:
@@ -87,6 +94,13 @@ class Catalog:
     async def read(self, function: Callable[[sa.Connection], T]) -> T:
         """Run `function` on one consistent state of the catalog."""
         return await self._run(self._readers, self._read_engine, function)
+
+    def _give_up_reserve(self, error: sa.exc.OperationalError) -> None:
+        """Make room for another try where the error tells of a full disk; raise it where it tells of something else."""
+        if not _is_disk_full(error):
+            raise error
+        logger.warning("the disk is full: the catalog gives up its reserve")
+        self._reserve.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Wait for what is under way and close the file."""
