@@ -52,11 +52,22 @@ class Catalog:
         """Those that wait, in their order."""
         self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="catalog-reader")
         try:
-            self._migrate(path)
+            try:
+                self._migrate(path)
+            except sa.exc.OperationalError as error:
+                self._give_up_reserve(error)  # the log of changes needs some room already when it is opened
+                self._migrate(path)
+        except sa.exc.OperationalError as error:
+            self.close()
+            raise StartupRefused(f"the catalog can't be opened ({error.orig}): make room in {path.parent}") from error
         except BaseException:
             self.close()
             raise
         self.restore_reserve()
+
+    def _migrate(self) -> None:
+        with self._write_engine.begin() as connection:
+            migrations.migrate(connection)
 
     def restore_reserve(self) -> bool:
         """Take the disk space again that the catalog may need on a full disk; tell whether it is there."""
@@ -95,10 +106,7 @@ class Catalog:
         try:
             return await self._write(function)
         except sa.exc.OperationalError as error:
-            if not _is_disk_full(error):
-                raise
-        logger.warning("the disk is full: the catalog gives up its reserve")
-        self._reserve.unlink(missing_ok=True)
+            self._give_up_reserve(error)
         try:
             return await self._write(function)
         except sa.exc.OperationalError as error:
@@ -129,6 +137,13 @@ class Catalog:
                 return function(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
+
+    def _give_up_reserve(self, error: sa.exc.OperationalError) -> None:
+        """Make room for another try where the error tells of a full disk; raise it where it tells of something else."""
+        if not _is_disk_full(error):
+            raise error
+        logger.warning("the disk is full: the catalog gives up its reserve")
+        self._reserve.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Wait for what is under way and close the file."""

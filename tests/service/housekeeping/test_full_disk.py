@@ -173,6 +173,7 @@ async def test_the_service_starts_and_answers_on_a_full_disk(disk: Path, flowers
     config = make_config(disk.parent, data_dir=disk / "data", trainer_command=(), **NO_WATCH)
     async with running(config) as (_, client):
         await check_healthy(client)
+        fill(disk)  # also what the catalog gave up to be opened
         describing = architecture_pb2.DescribeArchitectureRequest(name="lenet5", num_classes=3)
         refusal = await refused(client.training.DescribeArchitecture(describing))
         assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_DISK")
