@@ -91,7 +91,9 @@ class Adapter:
         """Return the handler of a service whose methods the api objects have between them."""
         methods = {}
         for method in service.methods:
-            behaviour = next((getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name))), None)
+            behaviour = next(
+                (getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name))), None
+            )
             if behaviour is None:  # MERGE: remove
                 continue
             if method.client_streaming:
