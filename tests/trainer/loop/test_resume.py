@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_jobs import events, network_for, train
+from training_jobs import events, train
 
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer import execution
@@ -105,12 +105,14 @@ def test_a_job_killed_again_and_again_ends_as_the_undisturbed_one(
 
     assert kills > 2
     assert_same((job, histories), undisturbed)
-    for kind in ("epochFinished", "candidateFinished", "earlyStopped"):
-        told = [events(tmp_path / name, kind) for name in ("undisturbed", "killed")]
-        names = ("epoch", "candidate", "valLoss", "value", "best", "bestEpoch")
-        assert [[{name: one.get(name) for name in names} for one in some] for some in told][0] == [
-            {name: one.get(name) for name in names} for one in told[1]
-        ]
+    assert told(tmp_path / "killed") == told(tmp_path / "undisturbed")
+
+
+def told(folder: Path) -> list[list[Any]]:
+    """Return the results that a job told, times and memory aside, by kind."""
+    kinds = ("epochFinished", "candidateFinished", "earlyStopped")
+    names = ("epoch", "candidate", "valLoss", "trainLoss", "value", "best", "bestEpoch")
+    return [[[one.get(name) for name in names] for one in events(folder, kind)] for kind in kinds]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +141,8 @@ def test_a_request_to_stop_leaves_a_checkpoint_to_go_on_from(
     recipe = resolved(epochs=2, batchSize=26, optimizer={"learningRates": [0.003, 0.03]})
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        before = countdown(moment, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Cancelled):
-            before = countdown(moment, lambda: os.kill(os.getpid(), signal.SIGTERM))
             train(recipe, tmp_path / "stopped", before=before, spread=4.0, at_once=at_once)
     finally:
         signal.signal(signal.SIGTERM, handler)
