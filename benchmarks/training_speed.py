@@ -35,9 +35,9 @@ from cultivar_trainer.batches import AugmentedPixels, PlainPixels
 from cultivar_trainer.checkpoint import Checkpoints, movable_names
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import History
-from cultivar_trainer.loop.job import TRAINING, Job, Phase
+from cultivar_trainer.loop.job import TRAINING, Job, Phase, Progress
 from cultivar_trainer.loop.learner import Learner
-from cultivar_trainer.loop.updates import epoch_batches, one_epoch
+from cultivar_trainer.loop.updates import EpochUnderWay, epoch_batches, one_epoch
 from cultivar_trainer.networks.builders import build
 from cultivar_trainer.networks.network import Network
 from cultivar_trainer.randomness import Draw
@@ -139,7 +139,10 @@ def cultivar_epoch(recipe: pb.TrainingSpec, plan: execution.Plan, plain: PlainPi
             checkpoints=Checkpoints(Path(folder)),
             journal=journal,
             movable=movable_names(network),
+            origin="",
             plan=plan,
+            plan_file=Path(folder) / "plan.json",
+            progress=Progress(histories=[history]),
         )
         phase = Phase(
             kind=TRAINING,
@@ -164,7 +167,12 @@ def cultivar_epoch(recipe: pb.TrainingSpec, plan: execution.Plan, plain: PlainPi
             history=history,
         )
         started = time.perf_counter()
-        one_epoch(job, phase, learner, lambda seen: journal.progress("epoch", seen, len(plain.labels), "images"))
+        under_way = EpochUnderWay.begun(torch.device(plan.device))
+
+        def between_updates() -> None:
+            journal.progress("epoch", under_way.images, len(plain.labels), "images")
+
+        one_epoch(job, phase, learner, under_way, between_updates)
         return len(plain.labels) / (time.perf_counter() - started)
 
 

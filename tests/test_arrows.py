@@ -33,6 +33,7 @@ TRAINER = [
     {"augmentation", "networks", "normalisation"},
     {"datasets"},
     {"randomness", "journal", "provenance"},
+    {"told"},
     {"errors"},
 ]
 

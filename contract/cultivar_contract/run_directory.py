@@ -61,7 +61,7 @@ class RunDirectory:
 
     @property
     def checkpoint(self) -> Path:
-        """Folder of the newest checkpoint."""
+        """Folder of the newest checkpoint and the one before."""
         return self.path / "checkpoint"
 
     @property
@@ -71,7 +71,7 @@ class RunDirectory:
 
     @property
     def plan(self) -> Path:
-        """The execution plan."""
+        """The execution plan that holds now."""
         return self.path / "plan.json"
 
     def attempt(self, number: int) -> Path:
@@ -94,6 +94,14 @@ class RunDirectory:
     def take_reserve(self) -> None:
         """Take the room that the result will need, if there is any."""
         files.reserve(self.reserve, _RESERVE_BYTES)
+
+    def earlier_events(self, attempt: int) -> Iterator[event_pb2.JobEvent]:
+        """Yield the whole events of all attempts before one, in their order."""
+        for number in range(1, attempt):
+            events, offset = read_events(self.events(number), 0)
+            while events:
+                yield from events
+                events, offset = read_events(self.events(number), offset)
 
     def write_request(self, attempt: int, request: dict[str, Any]) -> None:
         """Write what the next trainer process shall do; clears the result of the attempt before."""

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from running_service import eventually, make_spec
 
 from cultivar.v1 import training_pb2
@@ -13,11 +14,15 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
-from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.telemetry.metrics import Metrics, PlacementMetrics
 from cultivar_service.training.executor import Executor
+from cultivar_service.training.gpus import GpuReader
+from cultivar_service.training.host import HostReader
 from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.memory_needs import MemoryNeeds
+from cultivar_service.training.occupancy import Occupancy
 from cultivar_service.training.placement import Placement
-from cultivar_service.training.results import Reproductions
+from cultivar_service.training.reproductions import Reproductions
 
 
 class AnyPackage:
@@ -40,8 +45,8 @@ async def jobs_of(
         executor,
         AnyPackage(),
         Metrics(),
-        placement or Placement(config),
-        reproductions,
+        placement or placement_without_gpus(config, catalog),
+        reproductions or Reproductions(config, catalog),
     )
     await found.start()
     try:
@@ -50,6 +55,11 @@ async def jobs_of(
         await found.close()
         catalog.close()
         storage.close()
+
+
+def placement_without_gpus(config: Config, catalog: Catalog) -> Placement:
+    occupancy = Occupancy(config, GpuReader(visible=""), HostReader(config.runs), serves_on_gpu=False)
+    return Placement(config, occupancy, MemoryNeeds(catalog), PlacementMetrics(CollectorRegistry()))
 
 
 async def create(found: Jobs, *, reproduces: str = "", **fields: Any) -> str:

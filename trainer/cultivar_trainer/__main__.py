@@ -44,7 +44,7 @@ def main() -> int:
 
 def _run(task: str, run: RunDirectory, attempt: int, request: dict[str, Any]) -> Result:
     try:
-        with Journal(run.events(attempt)) as journal:
+        with Journal(run.events(attempt), run.earlier_events(attempt)) as journal:
             value = _perform(task, run, request, journal)
         return Result(attempt=attempt, outcome="SUCCEEDED", value=value)
     except Cancelled:

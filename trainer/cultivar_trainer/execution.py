@@ -55,6 +55,15 @@ class Plan:
         """Return plan.json's form."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Plan":
+        """Read the form that `to_json` gives; fields of newer writers are ignored.
+
+        Raises:
+            KeyError: a field is missing.
+        """
+        return cls(**{name: value[name] for name in cls.__slots__})
+
     def halved(self, smallest: int) -> "Plan | None":
         """Return the plan with half the images per pass; None where fewer than `smallest` would be left."""
         if self.micro_batch // 2 < smallest:
@@ -70,7 +79,7 @@ def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
         train_images: training images that take part; long jobs are compiled.
 
     Raises:
-        TaskFailed: DEVICE_NOT_AVAILABLE.
+        TaskFailed: DEVICE_NOT_AVAILABLE, THREADS_NOT_AVAILABLE.
     """
     device = _device(recipe.execution.device)
     small = ARCHITECTURES[recipe.architecture].family_name in _SMALL_FAMILIES
@@ -84,12 +93,40 @@ def plan(recipe: pb.TrainingSpec, train_images: int = 0) -> Plan:
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
         autocast=short_type(device) if shortened else "float32",
         memory_format="contiguous" if small else "channels_last",
-        threads=_cores(),
+        threads=_threads(recipe.execution.threads),
         micro_batch=min(recipe.execution.micro_batch or recipe.batch_size, recipe.batch_size),
         evaluation_batch=evaluation_batch(recipe.input.size),
         fused_optimizer=True,
         compiled=device.type == "cuda" and not small and not frozen_backbone and updates >= _COMPILED_FROM_UPDATES,
         world_size=1,
+    )
+
+
+def keep(chosen: Plan, recipe: pb.TrainingSpec) -> Plan:
+    """Return the plan of an earlier attempt, or of a run to repeat, for this host's devices.
+
+    Raises:
+        TaskFailed: PLAN_NOT_AVAILABLE where this host would compute other bits; DEVICE_NOT_AVAILABLE.
+    """
+    device = torch.device("cpu") if chosen.device == "cpu" else _device(recipe.execution.device)
+    if device.type != torch.device(chosen.device).type:
+        raise _not_available(f"device {chosen.device}", "this host has no GPU for it", "a GPU")
+    threads, cores = recipe.execution.threads or chosen.threads, _cores()
+    if chosen.threads > cores:
+        raise _not_available(f"{chosen.threads} threads", f"the trainer has {cores} core(s)", "as many cores as then")
+    if threads != chosen.threads:
+        raise _not_available(
+            f"{chosen.threads} threads", f"execution.threads is {threads}", "execution.threads as then"
+        )
+    if chosen.autocast not in ("float32", short_type(device)):
+        raise _not_available(f"{chosen.autocast} products", f"this {device.type} has none", "a device of the same kind")
+    return replace(chosen, device=str(device))
+
+
+def _not_available(then: str, now: str, remedy: str) -> TaskFailed:
+    return TaskFailed(
+        "PLAN_NOT_AVAILABLE",
+        f"the plan to keep has {then}, and {now}: other bits would result; give it {remedy}, or create it anew",
     )
 
 
@@ -152,6 +189,15 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _threads(asked: int) -> int:
+    cores = _cores()
+    if asked > cores:
+        raise TaskFailed(
+            "THREADS_NOT_AVAILABLE", f"execution.threads {asked}: the trainer has {cores} core(s): use that or less"
+        )
+    return asked or cores
 
 
 def _cores() -> int:

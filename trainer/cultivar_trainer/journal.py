@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cultivar.v1 import event_pb2, state_pb2
 from cultivar_contract.run_directory import EventWriter
+from cultivar_trainer.told import Told
 
 logger = logging.getLogger("cultivar_trainer")
 
@@ -18,7 +20,15 @@ PROGRESS_INTERVAL_S = 1.0
 class Journal:
     """Writes events, and a log line for each that a person would want to read."""
 
-    def __init__(self, events: Path) -> None:
+    def __init__(self, events: Path, earlier: Iterable[event_pb2.JobEvent] = ()) -> None:
+        """Begin an attempt's events.
+
+        Args:
+            events: their file.
+            earlier: what earlier attempts told. Results among it, such as an epoch's figures, are told once in a job's
+                life, however often they are found.
+        """
+        self._told = Told(earlier)
         self._writer = EventWriter(events)
         self._stage = ""
         self._stage_start = 0.0
@@ -29,6 +39,10 @@ class Journal:
 
     def __exit__(self, *exception: object) -> None:
         self._writer.__exit__(*exception)
+
+    def _write_once(self, event: event_pb2.JobEvent) -> None:
+        if self._told.is_new(event):
+            self._writer.write(event)
 
     def phase(self, phase: state_pb2.TrainingPhase) -> None:
         """Say which phase begins."""
@@ -103,12 +117,12 @@ class Journal:
             event.images_per_second,
             " (best so far)" if event.best else "",
         )
-        self._writer.write(event_pb2.JobEvent(epoch_finished=event))
+        self._write_once(event_pb2.JobEvent(epoch_finished=event))
 
     def early_stopped(self, event: event_pb2.EarlyStopped) -> None:
         """Say that training ended before its last epoch."""
         logger.info("stopped early after epoch %d; the best is %d", event.epoch, event.best_epoch)
-        self._writer.write(event_pb2.JobEvent(early_stopped=event))
+        self._write_once(event_pb2.JobEvent(early_stopped=event))
 
     def candidate_finished(self, event: event_pb2.CandidateFinished) -> None:
         """Say how one pair of learning rate and weight decay did."""
@@ -120,13 +134,27 @@ class Journal:
             event.weight_decay,
             f"{event.value:.4f} in epoch {event.best_epoch}" if event.best_epoch else "diverged",
         )
-        self._writer.write(event_pb2.JobEvent(candidate_finished=event))
+        self._write_once(event_pb2.JobEvent(candidate_finished=event))
 
     def plan_changed(self, event: event_pb2.PlanChanged, plan: dict[str, Any]) -> None:
         """Say under which other plan training goes on, and why."""
         event.plan_json = json.dumps(plan, sort_keys=True)
         logger.warning("%s: from update %d on the plan is %s", event.reason, event.step + 1, event.plan_json)
         self._writer.write(event_pb2.JobEvent(plan_changed=event))
+
+    def training_resumed(self, event: event_pb2.TrainingResumed) -> None:
+        """Say where an earlier attempt's checkpoint lets training go on."""
+        logger.info("training goes on after update %d, %d whole epochs", event.step, event.epoch)
+        self._writer.write(event_pb2.JobEvent(training_resumed=event))
+
+    def checkpoint_written(self, event: event_pb2.CheckpointWritten) -> None:
+        """Say up to where nothing can be lost any more."""
+        self._writer.write(event_pb2.JobEvent(checkpoint_written=event))
+
+    def memory_measured(self, event: event_pb2.MemoryMeasured) -> None:
+        """Say what memory training takes."""
+        logger.info("memory: %d MiB on the host, %d on the GPU", event.host_bytes >> 20, event.gpu_bytes >> 20)
+        self._writer.write(event_pb2.JobEvent(memory_measured=event))
 
     def export_verified(self, event: event_pb2.ExportVerified) -> None:
         """Say how the exported graph compared with PyTorch."""
@@ -136,7 +164,7 @@ class Journal:
             event.max_probability_difference,
             event.image_count,
         )
-        self._writer.write(event_pb2.JobEvent(export_verified=event))
+        self._write_once(event_pb2.JobEvent(export_verified=event))
 
     def split_evaluated(self, event: event_pb2.SplitMetrics) -> None:
         """Say what the exported graph scores on a split."""
@@ -148,4 +176,4 @@ class Journal:
             event.top5_accuracy,
             event.macro_f1,
         )
-        self._writer.write(event_pb2.JobEvent(split_evaluated=event))
+        self._write_once(event_pb2.JobEvent(split_evaluated=event))

@@ -65,10 +65,6 @@ class Catalog:
             raise
         self.restore_reserve()
 
-    def _migrate(self) -> None:
-        with self._write_engine.begin() as connection:
-            migrations.migrate(connection)
-
     def restore_reserve(self) -> bool:
         """Take the disk space again that the catalog may need on a full disk; tell whether it is there."""
         return files.reserve(self._reserve, RESERVE_BYTES)

@@ -24,6 +24,7 @@ def lay_out(config: Config, fixture: Path) -> None:
     """Make the data directory of a service that wrote a catalog and two versions."""
     for version in (1, 2):
         shutil.copytree(FIXTURES / "package", config.models / f"flowers/{version}")
+    (config.datasets / "flowers/1").mkdir(parents=True)
     with closing(sqlite3.connect(config.catalog)) as connection:
         connection.executescript(fixture.read_text())
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from published_models import ALWAYS, publish
-from running_service import make_config, running
+from running_service import eventually, make_config, running
 from tiny_package import RED
 
 from cultivar_service.config import Address
@@ -52,8 +52,12 @@ async def test_a_running_job_is_shown_and_an_ended_one_leaves_no_labels(tmp_path
             await client.first_epoch(one.name)
             (tmp_path / "data/runs" / one.name.split("/")[1] / "go").touch()
             await client.events(one.name)
-        _, page = await scrape(service.metrics_address)
-        after = samples(page)
+
+        async def both_counted() -> dict[str, float] | None:
+            page = samples((await scrape(service.metrics_address))[1])
+            return page if page["cultivar_training_jobs,state=SUCCEEDED"] == 2 else None
+
+        after = await eventually(both_counted)
 
         label = f",job={job.name.split('/')[1]}"
         assert shown[f"cultivar_training_epoch{label}"] == 1
@@ -65,7 +69,6 @@ async def test_a_running_job_is_shown_and_an_ended_one_leaves_no_labels(tmp_path
         assert shown["cultivar_training_jobs,state=RUNNING"] == 1
         assert shown["cultivar_training_queue_length"] == 1
         assert not [name for name in after if ",job=" in name]
-        assert after["cultivar_training_jobs,state=SUCCEEDED"] == 2
         assert after["cultivar_training_jobs,state=FAILED"] == 0
         assert after["cultivar_training_queue_wait_seconds_count"] == 2
         assert after["cultivar_grpc_requests_total,code=OK,method=WatchTrainingJob"] == 2

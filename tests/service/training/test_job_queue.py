@@ -9,7 +9,6 @@ from running_service import CANCELLED, QUEUED, SUCCEEDED, make_config, running, 
 from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.config import Config
 from cultivar_service.training.placement import NoRoom, Place, Placement
 from cultivar_service.training.scheduler import HEAD_PATIENCE_S, Head
 
@@ -94,8 +93,7 @@ async def test_a_waiting_job_is_told_when_it_will_start_once_others_like_it_have
 class OneModelAtATime(Placement):
     """Has room for one job of each model."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
+    def __init__(self) -> None:
         self.taken: dict[str, str] = {}
 
     async def place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
@@ -114,7 +112,7 @@ async def test_a_job_without_room_is_overtaken_told_why_and_started_when_there_i
     config = make_config(tmp_path, behaviour="gated", package=package)
     async with running(config) as (_, client):
         await client.import_flowers()
-    async with jobs_of(config, placement=OneModelAtATime(config)) as found:
+    async with jobs_of(config, placement=OneModelAtATime()) as found:
         first, second, other = [await create(found, model=model) for model in ("flowers", "flowers", "other")]
         overtaking = await when(found, other, lambda job: job.HasField("latest_epoch"))
         waiting = await when(found, second, lambda job: job.waiting_reason)

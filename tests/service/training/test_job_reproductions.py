@@ -9,11 +9,12 @@ from running_service import FAILED, SUCCEEDED, make_config, running
 
 from cultivar.v1 import event_pb2, training_pb2
 from cultivar_service.errors import FailedPrecondition
+from cultivar_service.training.reproductions import Reproductions
 
 ORIGINAL = "models/flowers/versions/1"
 
 
-class Comparison:
+class Comparison(Reproductions):
     """Finds every package equal, or none to compare with."""
 
     def __init__(self, *, is_there: bool) -> None:

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from cultivar.v1 import state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
-from cultivar_contract import recipe, tasks
+from cultivar_contract import files, recipe, tasks
 from cultivar_contract.run_directory import RunDirectory, read_events
 from cultivar_trainer.datasets import procedural_flowers
 from cultivar_trainer.journal import Journal
@@ -124,10 +124,13 @@ def test_gradual_goes_on_from_the_best_epoch_of_its_first_phase(fine_tune: Calla
         optimizer={"learningRate": 1e-30, "weightDecay": 0},
     )
 
-    selected, start = (torch.load(run.checkpoint / name, weights_only=True) for name in ("selected.pt", "previous.pt"))
-    assert selected["epoch"] < 5  # else this shows nothing
-    assert start["learner"]["epoch"] == 0
-    assert torch.equal(start["tensors"]["head.output.weight"], selected["tensors"]["head.output.weight"])
+    start, end = (files.read_json(run.checkpoint / name) for name in ("previous.json", "last.json"))
+    (best,) = end["weights"].values()
+    started, selected = (torch.load(run.checkpoint / one["file"], weights_only=True) for one in (start["state"], best))
+    assert started["learner"]["epoch"] == 0
+    assert started["epoch"] == 5
+    assert json.loads((run.path / "history.json").read_text())["best_epoch"] < 5  # else this shows nothing
+    assert torch.equal(started["tensors"]["head.output.weight"], selected["head.output.weight"])
 
 
 def test_candidates_of_a_head_are_searched_at_once_and_the_manifest_names_the_selected(

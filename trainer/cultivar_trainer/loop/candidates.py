@@ -1,89 +1,69 @@
 """Learning rates and weight decays to try: trained one after the other, selected on validation data."""
 
 from collections.abc import Callable, Iterator
-from itertools import product
 
-from cultivar.v1 import event_pb2
-from cultivar.v1 import training_spec_pb2 as pb
-from cultivar_trainer.checkpoint import copy_tensors, restore_tensors
+from cultivar.v1 import state_pb2
+from cultivar_trainer.checkpoint import Saved, copy_tensors, restore_tensors
 from cultivar_trainer.errors import TaskFailed
-from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.fit import fit
-from cultivar_trainer.loop.history import Histories, History, is_better
-from cultivar_trainer.loop.job import Job, Phase, PlanRecord
+from cultivar_trainer.loop.history import Histories, is_selected
+from cultivar_trainer.loop.job import Job, Phase
+from cultivar_trainer.loop.saving import fail, finish
+from cultivar_trainer.loop.telling import tell_candidate
 
-Phases = Callable[[History, int], Iterator[Phase]]
-"""Yields the phases of the candidate with a history and a number, each prepared when the one before is over."""
-
-
-def candidates(recipe: pb.TrainingSpec) -> list[History]:
-    """Return an empty history for each pair of learning rate and weight decay, in the request's order."""
-    spec = recipe.optimizer
-    rates = list(spec.learning_rates) or [spec.learning_rate]
-    decays = list(spec.weight_decays) or [spec.weight_decay]
-    return [History(learning_rate=rate, weight_decay=decay) for rate, decay in product(rates, decays)]
+Phases = Callable[[state_pb2.TrainingPhase | None], Iterator[Phase]]
+"""Yields the phases of the candidate under way, each prepared when the one before is over; from the given one on."""
 
 
-def search(job: Job, phases: Phases) -> Histories:
+def search(job: Job, phases: Phases, saved: Saved | None = None) -> Histories:
     """Train every candidate from the same start; leave the selected one's best weights in the network.
+
+    Args:
+        job: its network is as before training.
+        phases: of each candidate.
+        saved: a checkpoint to go on from, whose progress the job has already; None: training begins.
 
     Raises:
         TaskFailed: LOSS_NOT_FINITE where every candidate diverges before its first epoch's end, or the only one at all.
     """
-    found = candidates(job.recipe)
+    state = None if saved is None else saved.state
     start = copy_tensors(job.network, job.movable)
-    selected: int | None = None
-    for position, history in enumerate(found):
-        number = position + 1 if len(found) > 1 else 0
-        if position:
-            restore_tensors(job.network, start)
+    while True:
         try:
-            for phase in phases(history, number):
-                job.plans.append(PlanRecord(plan=job.plan, phase=phase.kind, candidate=number, step=_steps(history)))
-                fit(job, phase, history)
+            for phase in phases(None if state is None else state["phase"]):
+                fit(job, phase, state)
+                state = None
         except TaskFailed as failure:
-            if failure.reason != "LOSS_NOT_FINITE" or len(found) == 1:
+            if failure.reason != "LOSS_NOT_FINITE":
                 raise
-            history.diverged = str(failure)
-        if is_selected(found, position, selected, job.recipe.selection_metric):
-            selected = position
-            job.checkpoints.select_best()
-        if number:
-            tell_finished(job.journal, found, position, selected, job.recipe.selection_metric)
-    if selected is None:
-        raise TaskFailed("LOSS_NOT_FINITE", f"every candidate diverged; the last: {found[-1].diverged}")
-    restore_tensors(job.network, job.checkpoints.load_selected()["tensors"])
-    job.network.eval()
-    return Histories(candidates=found, selected=selected)
+            if len(job.progress.histories) == 1:
+                raise fail(job, failure) from None
+            job.progress.history.diverged = failure.message
+        state = None
+        _judge(job)
+        if job.progress.position == len(job.progress.histories):
+            break
+        restore_tensors(job.network, start)
+    if job.progress.selected is None:
+        raise fail(job, every_candidate_diverged(job))
+    return finish(job)
 
 
-def is_selected(found: list[History], position: int, selected: int | None, metric: pb.SelectionMetric) -> bool:
-    """Tell whether a finished candidate is better than the best before it; ties go to the earlier one."""
-    history = found[position]
-    if not history.best_epoch:
-        return False
-    return selected is None or is_better(history.best.value(metric), found[selected].best.value(metric), metric)
+def every_candidate_diverged(job: Job) -> TaskFailed:
+    """Make the failure of a job none of whose candidates has a finite loss."""
+    return TaskFailed("LOSS_NOT_FINITE", f"every candidate diverged; the last: {job.progress.histories[-1].diverged}")
 
 
-def tell_finished(
-    journal: Journal, found: list[History], position: int, selected: int | None, metric: pb.SelectionMetric
-) -> None:
-    """Tell the world how a candidate did."""
-    history = found[position]
-    if history.diverged:
-        journal.warning(f"candidate {position + 1}: {history.diverged}")
-    event = event_pb2.CandidateFinished(
-        candidate=position + 1,
-        candidates=len(found),
-        learning_rate=history.learning_rate,
-        weight_decay=history.weight_decay,
-        best_epoch=history.best_epoch,
-        best=position == selected,
-    )
-    if history.best_epoch:
-        event.value = history.best.value(metric)
-    journal.candidate_finished(event)
-
-
-def _steps(history: History) -> int:
-    return history.epochs[-1].step if history.epochs else 0
+def _judge(job: Job) -> None:
+    """Close the candidate under way: it is the best so far, or its weights are let go of."""
+    progress, position, before = job.progress, job.progress.position, job.progress.selected
+    if is_selected(progress.histories, position, before, job.recipe.selection_metric):
+        progress.selected = position
+    dropped = before if progress.selected == position else position
+    if dropped is not None:
+        progress.bests.pop(dropped, None)
+    if len(progress.histories) > 1:
+        if progress.history.diverged:
+            job.journal.warning(f"candidate {position + 1}: {progress.history.diverged}")
+        tell_candidate(job, position, progress.selected)
+    progress.position += 1

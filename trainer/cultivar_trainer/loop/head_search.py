@@ -5,19 +5,25 @@ import math
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from cultivar_trainer import evaluation
-from cultivar_trainer.errors import TaskFailed
-from cultivar_trainer.loop.candidates import candidates, is_selected, tell_finished
-from cultivar_trainer.loop.fit import epoch_event
-from cultivar_trainer.loop.history import Histories, History
-from cultivar_trainer.loop.job import Job, Phase, PlanRecord
+from cultivar_trainer.checkpoint import Saved, Weights
+from cultivar_trainer.errors import Cancelled
+from cultivar_trainer.loop import planning
+from cultivar_trainer.loop.candidates import every_candidate_diverged
+from cultivar_trainer.loop.history import Histories, is_selected
+from cultivar_trainer.loop.job import Job, Phase
 from cultivar_trainer.loop.learner import Learner
-from cultivar_trainer.loop.updates import epoch_batches, not_finite, seed_dropout
+from cultivar_trainer.loop.memory import tell_memory
+from cultivar_trainer.loop.saving import fail, finish, save
+from cultivar_trainer.loop.stopping import StopRequest, deferred
+from cultivar_trainer.loop.telling import tell_candidate, tell_epoch
+from cultivar_trainer.loop.updates import EpochUnderWay, epoch_batches, not_finite, seed_dropout
 from cultivar_trainer.losses import loss_terms, sample_weights
 
 
@@ -61,106 +67,167 @@ class HeadStack(nn.Module):
                 head.get_parameter(name).grad = stacked.grad[number]
 
 
-def search_heads(job: Job, phase: Phase) -> Histories:
+def search_heads(job: Job, phase: Phase, saved: Saved | None = None) -> Histories:
     """Train all candidates' heads at once, each as it would be trained by itself; leave the best in the network.
 
     Args:
         job: in mode HEAD.
         phase: the epochs, on cached features; each candidate has its own learning rate and weight decay.
+        saved: a checkpoint to go on from, whose progress the job has already; None: training begins.
 
     Raises:
         TaskFailed: LOSS_NOT_FINITE where every candidate diverges before its first epoch's end.
+        Cancelled: this process was asked to stop; a checkpoint is written.
     """
-    found = candidates(job.recipe)
-    stack = HeadStack(job.network.head, job.network.feature_shape, len(found)).to(job.plan.device)
-    steps_per_epoch = len(epoch_batches(len(phase.train.labels), job.recipe, epoch=0))
-    learners = [
-        Learner(
-            head,
-            {name: one for name, one in head.named_parameters()},
-            depths=dict.fromkeys((name for name, _ in head.named_parameters()), 0),
-            recipe=job.recipe,
-            phase=replace(phase, learning_rate=history.learning_rate, weight_decay=history.weight_decay),
-            plan=job.plan,
-            steps_per_epoch=steps_per_epoch,
-            history=history,
+    heads, under_way = _Heads(job, phase), None
+    with deferred() as stop:
+        if saved is None:
+            planning.begin(job, phase, 0)
+            heads.save(under_way)
+        else:
+            under_way = heads.load(saved.state)
+        while heads.running:
+            heads.one_epoch(under_way or heads.epoch_begun(), stop)
+            under_way = None
+    progress = job.progress
+    progress.position = len(progress.histories)
+    for position in range(progress.position):
+        if is_selected(progress.histories, position, progress.selected, job.recipe.selection_metric):
+            progress.selected = position
+    for position, history in enumerate(progress.histories):
+        if history.diverged:
+            job.journal.warning(f"candidate {position + 1}: {history.diverged}")
+        tell_candidate(job, position, progress.selected)
+    if progress.selected is None:
+        raise fail(job, every_candidate_diverged(job), at_once=True)
+    return finish(job, at_once=True)
+
+
+class _Heads:
+    """All candidates' heads under way."""
+
+    def __init__(self, job: Job, phase: Phase) -> None:
+        found = job.progress.histories
+        self._job = job
+        self._phase = phase
+        self._histories = found
+        self._stack = HeadStack(job.network.head, job.network.feature_shape, len(found)).to(job.plan.device)
+        self._steps_per_epoch = len(epoch_batches(len(phase.train.labels), job.recipe, epoch=0))
+        self._epoch = 0
+        self._learners = [
+            Learner(
+                head,
+                {name: one for name, one in head.named_parameters()},
+                depths=dict.fromkeys((name for name, _ in head.named_parameters()), 0),
+                recipe=job.recipe,
+                phase=replace(phase, learning_rate=history.learning_rate, weight_decay=history.weight_decay),
+                plan=job.plan,
+                steps_per_epoch=self._steps_per_epoch,
+                history=history,
+            )
+            for head, history in zip(self._stack.heads, found, strict=True)
+        ]
+
+    @property
+    def running(self) -> list[int]:
+        """Positions of the candidates that have epochs to come."""
+        return [at for at, one in enumerate(self._learners) if not one.over and not self._histories[at].diverged]
+
+    def epoch_begun(self) -> EpochUnderWay:
+        """Return an epoch that has seen nothing."""
+        return EpochUnderWay.begun(torch.device(self._job.plan.device), (len(self._learners),))
+
+    def save(self, under_way: EpochUnderWay | None) -> None:
+        """Write a checkpoint."""
+        save(
+            self._job,
+            phase=self._phase.kind,
+            epoch=self._epoch,
+            step=self._epoch * self._steps_per_epoch + (0 if under_way is None else under_way.batches),
+            at_once=True,
+            stacked={name: one.detach() for name, one in self._stack.stacked.items()},
+            learners=[one.state() for one in self._learners],
+            under_way=None if under_way is None else under_way.state(),
         )
-        for head, history in zip(stack.heads, found, strict=True)
-    ]
-    job.plans.append(PlanRecord(plan=job.plan, phase=phase.kind, candidate=0, step=0))
-    best_weights: list[dict[str, Tensor]] = [{} for _ in found]
-    for epoch in range(phase.epochs):
-        running = [position for position, one in enumerate(learners) if not one.over and not found[position].diverged]
-        if not running:
-            break
-        _one_epoch(job, phase, stack, learners, found, running, epoch, best_weights)
-    selected: int | None = None
-    for position in range(len(found)):
-        if is_selected(found, position, selected, job.recipe.selection_metric):
-            selected = position
-    for position in range(len(found)):
-        tell_finished(job.journal, found, position, selected, job.recipe.selection_metric)
-    if selected is None:
-        raise TaskFailed("LOSS_NOT_FINITE", f"every candidate diverged; the last: {found[-1].diverged}")
-    job.network.head.load_state_dict(best_weights[selected])
-    job.network.eval()
-    return Histories(candidates=found, selected=selected)
 
+    def load(self, state: dict[str, Any]) -> EpochUnderWay | None:
+        """Go back to what `save` wrote; return the epoch under way, if there is one."""
+        self._epoch = state["epoch"]
+        for name, stacked in self._stack.stacked.items():
+            stacked.data.copy_(state["stacked"][name])  # in place: the heads' parameters are views of it
+        for learner, one in zip(self._learners, state["learners"], strict=True):
+            learner.load(one)
+        under_way = state["under_way"]
+        return None if under_way is None else EpochUnderWay.of(under_way, torch.device(self._job.plan.device))
 
-def _one_epoch(
-    job: Job,
-    phase: Phase,
-    stack: HeadStack,
-    learners: list[Learner],
-    found: list[History],
-    running: list[int],
-    epoch: int,
-    best_weights: list[dict[str, Tensor]],
-) -> None:
-    started = time.perf_counter()
-    stack.train()
-    count = len(phase.train.labels)
-    loss_sums = torch.zeros(len(learners), dtype=torch.float64, device=job.plan.device)
-    correct = torch.zeros(len(learners), dtype=torch.int64, device=job.plan.device)
-    first_step = learners[running[0]].step
-    for step, indices in enumerate(epoch_batches(count, job.recipe, epoch=epoch), first_step):
-        seed_dropout(job.recipe, step)
-        targets = phase.train.labels[indices.to(phase.train.labels.device)]
-        logits = stack(phase.train.inputs(indices, epoch))
-        total = sample_weights(targets, job.class_weights).sum()
-        losses = loss_terms(logits, targets, job.recipe.loss, job.class_weights)[0].sum(dim=1) / total
-        stack.backward(losses.sum())
-        for position in running:
-            learners[position].update(step)
-        loss_sums += losses.detach() * len(indices)
-        correct += (logits.detach().argmax(2) == targets).sum(dim=1)
-    trained = time.perf_counter()
-    last = first_step + len(epoch_batches(count, job.recipe, epoch=epoch)) - 1
-    stack.eval()
-    with ExitStack() as judged:
-        for position in running:
-            judged.enter_context(learners[position].weights_to_judge())
-        logits, labels = _validate(phase, stack, job.plan.evaluation_batch)
-        for position in running:
-            learner, history = learners[position], found[position]
-            metrics = evaluation.measure(logits[position], labels)
-            if not math.isfinite(float(loss_sums[position])) or not math.isfinite(metrics.loss):
-                history.diverged = str(not_finite(last, learner.learning_rate(last)))
-                continue
-            figures, best = learner.finish_epoch(
-                loss=float(loss_sums[position]) / count,
-                accuracy=int(correct[position]) / count,
-                metrics=metrics,
-                train_seconds=(trained - started) / len(running),
-                val_seconds=(time.perf_counter() - trained) / len(running),
-            )
-            if best:
-                head = stack.heads[position]
-                best_weights[position] = {name: one.detach().clone() for name, one in head.state_dict().items()}
-            eta = (time.perf_counter() - started) * (phase.epochs - epoch - 1)
-            job.journal.epoch_finished(
-                epoch_event(figures, job=job, best=best, candidate=position + 1, eta_seconds=eta)
-            )
+    def one_epoch(self, under_way: EpochUnderWay, stop: StopRequest) -> None:
+        """Train, judge and tell what is left of an epoch."""
+        job, phase, running = self._job, self._phase, self.running
+        self._update(under_way, running, stop)
+        trained = time.perf_counter()
+        self._stack.eval()
+        with ExitStack() as judged:
+            for position in running:
+                judged.enter_context(self._learners[position].weights_to_judge())
+            logits, labels = _validate(phase, self._stack, job.plan.evaluation_batch)
+            for position in running:
+                self._finish(position, logits[position], labels, under_way, len(running), time.perf_counter() - trained)
+        self._epoch += 1
+        self._stop_or_save(None, stop)
+
+    def _update(self, under_way: EpochUnderWay, running: list[int], stop: StopRequest) -> None:
+        job, phase = self._job, self._phase
+        self._stack.train()
+        started = time.perf_counter() - under_way.seconds
+        batches = epoch_batches(len(phase.train.labels), job.recipe, epoch=self._epoch)
+        for number in range(under_way.batches, len(batches)):
+            indices, step = batches[number], self._epoch * self._steps_per_epoch + number
+            seed_dropout(job.recipe, step)
+            targets = phase.train.labels[indices.to(phase.train.labels.device)]
+            logits = self._stack(phase.train.inputs(indices, self._epoch))
+            total = sample_weights(targets, job.class_weights).sum()
+            losses = loss_terms(logits, targets, job.recipe.loss, job.class_weights)[0].sum(dim=1) / total
+            self._stack.backward(losses.sum())
+            for position in running:
+                self._learners[position].update(step)
+            under_way.loss_sum += losses.detach() * len(indices)
+            under_way.correct += (logits.detach().argmax(2) == targets).sum(dim=1)
+            under_way.images += len(indices)
+            under_way.batches += 1
+            under_way.seconds = time.perf_counter() - started
+            tell_memory(job)
+            self._stop_or_save(under_way, stop)
+
+    def _finish(
+        self, position: int, logits: Tensor, labels: Tensor, under_way: EpochUnderWay, shares: int, val_seconds: float
+    ) -> None:
+        """Note a candidate's epoch, and tell it; the time is shared by those that train."""
+        learner, history, job = self._learners[position], self._histories[position], self._job
+        metrics = evaluation.measure(logits, labels)
+        loss_sum, last = float(under_way.loss_sum[position]), learner.step + under_way.batches - 1
+        if not math.isfinite(loss_sum) or not math.isfinite(metrics.loss):
+            history.diverged = not_finite(last, learner.learning_rate(last)).message
+            return
+        figures, best = learner.finish_epoch(
+            loss=loss_sum / under_way.images,
+            accuracy=int(under_way.correct[position]) / under_way.images,
+            metrics=metrics,
+            train_seconds=under_way.seconds / shares,
+            val_seconds=val_seconds / shares,
+        )
+        if best:
+            head = self._stack.heads[position].state_dict()
+            tensors = {f"head.{name}": one.detach().to("cpu", copy=True) for name, one in head.items()}
+            job.progress.bests[position] = Weights(tensors)
+        eta = (under_way.seconds + val_seconds) * (self._phase.epochs - self._epoch - 1)
+        tell_epoch(job, figures, best=best, candidate=position + 1, eta_seconds=eta)
+
+    def _stop_or_save(self, under_way: EpochUnderWay | None, stop: StopRequest) -> None:
+        """Write a checkpoint between two updates, where it is time for one or this process was asked to stop."""
+        if stop.asked or self._job.checkpoints.due():
+            self.save(under_way)
+        if stop.asked:
+            raise Cancelled
 
 
 @torch.no_grad()

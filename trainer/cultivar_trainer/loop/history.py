@@ -1,6 +1,7 @@
 """What training has shown so far, and which epoch and candidate are the best."""
 
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any
 
 from cultivar.v1 import state_pb2
@@ -75,13 +76,21 @@ class History:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form of history.json and of checkpoints."""
+        """Return the form that checkpoints keep."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "History":
         """Read the form that `to_json` gives."""
         return cls(**{**value, "epochs": [Epoch(**one) for one in value["epochs"]]})
+
+
+def candidates(recipe: pb.TrainingSpec) -> list[History]:
+    """Return an empty history for each pair of learning rate and weight decay, in the request's order."""
+    spec = recipe.optimizer
+    rates = list(spec.learning_rates) or [spec.learning_rate]
+    decays = list(spec.weight_decays) or [spec.weight_decay]
+    return [History(learning_rate=rate, weight_decay=decay) for rate, decay in product(rates, decays)]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,3 +119,11 @@ def is_better(value: float, best: float, metric: pb.SelectionMetric, min_delta: 
     if metric == pb.SELECTION_METRIC_LOSS:
         return value < best - min_delta
     return value > best + min_delta
+
+
+def is_selected(found: list[History], position: int, selected: int | None, metric: pb.SelectionMetric) -> bool:
+    """Tell whether a candidate is better than the best before it; ties go to the earlier one."""
+    history = found[position]
+    if not history.best_epoch:
+        return False
+    return selected is None or is_better(history.best.value(metric), found[selected].best.value(metric), metric)

@@ -136,7 +136,7 @@ class Learner:
         return figures, best
 
     def state(self) -> dict[str, Any]:
-        """Return all that a checkpoint needs beside the weights."""
+        """Return all that a checkpoint needs beside the weights and the history."""
         return {
             "epoch": self.epoch,
             "optimizer": self._optimizer.state_dict(),
@@ -144,7 +144,6 @@ class Learner:
             "average": None if self._average is None else self._average.state_dict(),
             "plateau": None if self._plateau is None else self._plateau.state(),
             "patience": self._patience.state(),
-            "history": self.history.to_json(),
         }
 
     def load(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,10 @@
 """One pass over the training images: updates, each of one or several forward and backward passes."""
 
 import math
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,42 +15,86 @@ from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import autocast
 from cultivar_trainer.loop.job import Job, Phase
 from cultivar_trainer.loop.learner import Learner
+from cultivar_trainer.loop.planning import follow
 from cultivar_trainer.losses import loss_terms, sample_weights
 from cultivar_trainer.randomness import Stream, permutation, scalar
 
 
-def one_epoch(job: Job, phase: Phase, learner: Learner, on_progress: Callable[[int], None]) -> tuple[float, float]:
+@dataclass(kw_only=True, slots=True)
+class EpochUnderWay:
+    """What an epoch has shown so far; of one candidate, or of several that train at once."""
+
+    batches: int = 0
+    """Updates made."""
+    images: int = 0
+    """Images seen."""
+    loss_sum: Tensor
+    """float64, () or (candidates,): the loss summed over images."""
+    correct: Tensor
+    """int64, () or (candidates,): images that were classified right."""
+    seconds: float = 0.0
+    """Time spent, over all attempts."""
+
+    @classmethod
+    def begun(cls, device: torch.device, shape: tuple[int, ...] = ()) -> "EpochUnderWay":
+        """Return an epoch that has seen nothing."""
+        return cls(
+            loss_sum=torch.zeros(shape, dtype=torch.float64, device=device),
+            correct=torch.zeros(shape, dtype=torch.int64, device=device),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def of(cls, state: dict[str, Any], device: torch.device) -> "EpochUnderWay":
+        """Go on from what `state` returned."""
+        sums = {name: state[name].to(device) for name in ("loss_sum", "correct")}
+        return cls(**{**state, **sums})
+
+
+def one_epoch(
+    job: Job, phase: Phase, learner: Learner, under_way: EpochUnderWay, between_updates: Callable[[], None]
+) -> tuple[float, float]:
     """Make one pass over the training samples; return their mean loss and accuracy as they were seen.
 
     Args:
         job: its plan says how many images a forward and backward pass takes.
         phase: the data.
         learner: makes the updates.
-        on_progress: is told how many images were seen.
+        under_way: what of the epoch is over; is kept up to date.
+        between_updates: is called after each update, when all that training goes on from is at rest.
 
     Raises:
         TaskFailed: LOSS_NOT_FINITE.
     """
     job.network.train()
-    device = torch.device(job.plan.device)
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    seen, step, epoch = 0, learner.step, phase.first_epoch + learner.epoch
-    for step, indices in enumerate(epoch_batches(len(phase.train.labels), job.recipe, epoch=epoch), learner.step):
+    on_cpu = job.plan.device == "cpu"
+    epoch = phase.first_epoch + learner.epoch
+    batches = epoch_batches(len(phase.train.labels), job.recipe, epoch=epoch)
+    started = time.perf_counter() - under_way.seconds
+    for number in range(under_way.batches, len(batches)):
+        indices, step = batches[number], learner.step + number
+        follow(job, phase, step)
         seed_dropout(job.recipe, step)
         loss, right = _gradients(job, phase, learner, indices, epoch=epoch, step=step)
         learner.update(step)
-        loss_sum += loss * len(indices)
-        correct += right
-        seen += len(indices)
+        under_way.loss_sum += loss * len(indices)
+        under_way.correct += right
+        under_way.images += len(indices)
+        under_way.batches += 1
         # Asking a GPU for a number waits for it: there the end of the epoch is soon enough.
-        if device.type == "cpu" and not math.isfinite(loss.item()):
+        if on_cpu and not math.isfinite(loss.item()):
             raise not_finite(step, learner.learning_rate(step))
-        on_progress(seen)
-    mean_loss = float(loss_sum) / seen
+        under_way.seconds = time.perf_counter() - started
+        between_updates()
+    mean_loss = float(under_way.loss_sum) / under_way.images
     if not math.isfinite(mean_loss):
-        raise not_finite(step, learner.learning_rate(step))
-    return mean_loss, int(correct) / seen
+        last = learner.step + len(batches) - 1
+        raise not_finite(last, learner.learning_rate(last))
+    under_way.seconds = time.perf_counter() - started
+    return mean_loss, int(under_way.correct) / under_way.images
 
 
 def epoch_batches(count: int, recipe: pb.TrainingSpec, *, epoch: int) -> list[Tensor]:

@@ -1,8 +1,8 @@
 """Task train: from a recipe to a proved model package."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import files, package, tasks
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import execution, finetuning, losses, phases, report
-from cultivar_trainer.checkpoint import Checkpoints, movable_names
+from cultivar_trainer.checkpoint import Checkpoints, Saved, digest, movable_names, tensors_of
 from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import Caches
 from cultivar_trainer.datasets.version import DatasetVersion
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
-from cultivar_trainer.loop.job import Job
+from cultivar_trainer.loop import saving
+from cultivar_trainer.loop.history import Histories, candidates
+from cultivar_trainer.loop.job import Job, PlanRecord, Progress
 from cultivar_trainer.packaging import PackageInputs, write_package
-from cultivar_trainer.preparation import prepare, tune
+from cultivar_trainer.preparation import Prepared, prepare, tune
 
 
 def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:
@@ -39,28 +41,37 @@ def _run(
     journal.phase(state_pb2.TRAINING_PHASE_PREPARING)
     caches = Caches(Path(asked.caches), asked.cache_budget_bytes)
     source = package.open_package(Path(asked.source)) if asked.source else None
+    checkpoints = Checkpoints(run_directory.checkpoint)
+    saved = checkpoints.load(journal)
     with DatasetVersion(Path(asked.dataset)) as dataset:
         selection = select(dataset, recipe.data, with_test=recipe.test_evaluation == pb.TEST_EVALUATION_AT_END)
-        plan = execution.plan(recipe, len(selection.splits["train"]))
+        repeated = _repeated(asked, recipe)
+        plan = _kept_plan(run_directory, recipe, saved)
+        new = plan is None and not repeated
+        plan = plan or (repeated[0].plan if repeated else execution.plan(recipe, len(selection.splits["train"])))
         execution.apply(plan, recipe.execution.memory_limit_bytes)
         prepared = prepare(asked, recipe, plan, dataset, selection, source, caches, journal)
-        if recipe.execution.tuning == pb.TUNING_MEASURED:
+        if new and recipe.execution.tuning == pb.TUNING_MEASURED:
             plan = tune(plan, prepared, journal)
         files.write_json(run_directory.plan, plan.to_json())
         certificate = finetuning.freeze_certificate(prepared.network)
-        shutil.rmtree(run_directory.checkpoint, ignore_errors=True)
+        movable = movable_names(prepared.network)
         job = Job(
             recipe=recipe,
             network=prepared.network,
             num_classes=len(prepared.selection.classes),
             class_weights=_class_weights(recipe, prepared.selection, plan),
-            checkpoints=Checkpoints(run_directory.checkpoint),
+            checkpoints=checkpoints,
             journal=journal,
-            movable=movable_names(prepared.network),
+            movable=movable,
+            origin=f"{digest(tensors_of(prepared.network, movable))} {certificate.digest}",
             plan=plan,
+            plan_file=run_directory.plan,
+            progress=Progress(histories=candidates(recipe)),
+            repeated=repeated,
         )
-        histories = phases.train(job, prepared, caches)
-        digest = finetuning.check_frozen(prepared.network, certificate)
+        histories = _trained(job, prepared, caches, saved, export_only=asked.export_only)
+        frozen = finetuning.check_frozen(prepared.network, certificate)
         report.write_history(run_directory.path / "history.json", histories, recipe.selection_metric)
         report.write_curves(run_directory.path / "curves.svg", histories.best)
         return write_package(
@@ -73,7 +84,7 @@ def _run(
                 network=prepared.network,
                 weights=prepared.built.weights,
                 source=source,
-                freeze_digest=digest,
+                freeze_digest=frozen,
                 dataset=dataset,
                 selection=prepared.selection,
                 preprocessing=prepared.preprocessing,
@@ -82,6 +93,36 @@ def _run(
             ),
             journal,
         )
+
+
+def _trained(job: Job, prepared: Prepared, caches: Caches, saved: Saved | None, *, export_only: bool) -> Histories:
+    """Train, go on training, or take what an earlier attempt's training came to."""
+    if saved is not None:
+        saving.resume(job, saved)
+    if export_only:
+        return saving.best_so_far(job)
+    closed = None if saved is None else saving.closed(job, saved.state)
+    return closed or phases.train(job, prepared, caches, saved)
+
+
+def _repeated(asked: tasks.TrainRequest, recipe: pb.TrainingSpec) -> list[PlanRecord]:
+    """Return the plans of the run that this one repeats, for this host's devices; none where it repeats none."""
+    try:
+        records = [PlanRecord.from_json(one) for one in asked.plans]
+    except (KeyError, ValueError, TypeError) as error:
+        raise TaskFailed(
+            "PLAN_NOT_AVAILABLE", f"the version's plans lack {error}: another release wrote them, repeat it with that"
+        ) from error
+    return [replace(one, plan=execution.keep(one.plan, recipe)) for one in records]
+
+
+def _kept_plan(run_directory: RunDirectory, recipe: pb.TrainingSpec, saved: Saved | None) -> Plan | None:
+    """Return the plan that an earlier attempt had, which the job keeps; None where none came that far."""
+    if saved is not None:
+        return execution.keep(Plan.from_json(saved.state["plan"]), recipe)
+    if run_directory.plan.exists():
+        return execution.keep(Plan.from_json(files.read_json(run_directory.plan)), recipe)
+    return None
 
 
 @contextmanager
