@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from running_service import eventually, make_spec
 
-from cultivar.v1 import training_pb2
+from cultivar.v1 import training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
@@ -63,7 +63,12 @@ def placement_without_gpus(config: Config, catalog: Catalog) -> Placement:
 
 
 async def create(found: Jobs, *, reproduces: str = "", **fields: Any) -> str:
-    recipe = make_spec(dataset="datasets/flowers/versions/1", **fields)
+    recipe = make_spec(
+        dataset="datasets/flowers/versions/1",
+        batch_size=32,
+        input=training_spec_pb2.InputSpec(size=32, channels=3),
+        **fields,
+    )
     return jobs.identifier(await found.create(recipe, recipe, [], "", creator="", reproduces=reproduces))
 
 

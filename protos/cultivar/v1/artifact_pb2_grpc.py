@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ArtifactServiceStub(object):
-    """Lists and sends files of jobs and model versions.
+    """Lists and sends files of jobs, data set versions and model versions.
     """
 
     def __init__(self, channel):
@@ -48,11 +48,11 @@ class ArtifactServiceStub(object):
 
 
 class ArtifactServiceServicer(object):
-    """Lists and sends files of jobs and model versions.
+    """Lists and sends files of jobs, data set versions and model versions.
     """
 
     def ListArtifacts(self, request, context):
-        """Lists the files of a job or a model version.
+        """Lists the files of a job, a data set version or a model version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ArtifactService(object):
-    """Lists and sends files of jobs and model versions.
+    """Lists and sends files of jobs, data set versions and model versions.
     """
 
     @staticmethod

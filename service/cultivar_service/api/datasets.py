@@ -27,6 +27,7 @@ from cultivar_service.config import Config
 from cultivar_service.errors import InvalidRequest, Unavailable, shown
 from cultivar_service.training.calls import Calls, Done
 from cultivar_service.training.imports import Imports
+from cultivar_service.training.uploads import finished_upload
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class DatasetApi:
         return found
 
     async def check_dataset(
-        self, request: dataset_pb2.CheckDatasetRequest, _: Caller
+        self, request: dataset_pb2.CheckDatasetRequest, caller: Caller
     ) -> AsyncIterator[dataset_pb2.DatasetCheckUpdate]:
         """Answer how far a check is, and at last what it found."""
         source = request.source
@@ -81,6 +82,9 @@ class DatasetApi:
             violations = [Violation(field="source.builtin", message=message)]
         if violations:
             raise InvalidRequest(violations)
+        if source.HasField("upload"):
+            await self._check_upload(source, caller)
+            await self._catalog.read(lambda connection: finished_upload(connection, source.upload, "source.upload"))
         task = await asyncio.to_thread(self._imports.request, source)
         async with aclosing(
             self._checks.run(task, what=f"checking {shown(source.folder or source.upload)}")

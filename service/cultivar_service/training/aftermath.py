@@ -36,6 +36,11 @@ class End:
     """Whether the next attempt waits, as it should unless the cause is known to be over."""
 
 
+def internal_error() -> event_pb2.Failure:
+    """Return what a job fails with where something unforeseen happened here."""
+    return event_pb2.Failure(reason="INTERNAL", message="an internal error, which the service has logged")
+
+
 def events_after(job: training_pb2.TrainingJob, end: End, *, retry_delay_s: float) -> list[event_pb2.JobEvent]:
     """Return the events that end an attempt.
 

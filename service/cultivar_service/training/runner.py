@@ -30,7 +30,7 @@ from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
 from cultivar_service.errors import CultivarError, InsufficientDisk
 from cultivar_service.telemetry.metrics import Metrics
-from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events_after, failure_of
+from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events_after, failure_of, internal_error
 from cultivar_service.training.attempt import Attempt
 from cultivar_service.training.executor import Executor, Trainer, launch
 from cultivar_service.training.follower import Follower
@@ -245,8 +245,7 @@ def _begun(connection: sa.Connection, job_id: str) -> tuple[training_pb2.Trainin
 
 def _fail_internally(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
     job = existing(connection, job_id)
-    failure = event_pb2.Failure(reason="INTERNAL", message="an internal error, which the service has logged")
-    return jobs.append(connection, job_id, [state_event(FAILED, failure)] if job.state in ACTIVE else [])
+    return jobs.append(connection, job_id, [state_event(FAILED, internal_error())] if job.state in ACTIVE else [])
 
 
 def _full_disk(failure: event_pb2.Failure) -> event_pb2.Failure:

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from cultivar.v1 import event_pb2, training_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.catalog.job_record import QUEUED, RUNNING, now, state_event
+from cultivar_service.catalog.job_record import FAILED, QUEUED, RUNNING, now, state_event
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, TrainerNotInstalled
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.training.aftermath import internal_error
 from cultivar_service.training.disk_room import DiskRoom
 from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
@@ -125,7 +126,9 @@ class Scheduler:
                 settling = True
             elif _kinds(job) & kept_free:
                 refusals[job_id] = "a job before it has waited long for room: none may overtake it any more"
-            elif isinstance(place := await self._place(job), Place):
+            elif (place := await self._place(job)) is None:
+                continue
+            elif isinstance(place, Place):
                 await self._start(job_id, place)
             else:
                 if not refusals and self._head.has_lost_patience(job_id, time.monotonic()):
@@ -134,12 +137,17 @@ class Scheduler:
         await self._tell({jobs.identifier(job): job for job in waiting}, refusals)
         return settling or bool(refusals)
 
-    async def _place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
+    async def _place(self, job: training_pb2.TrainingJob) -> Place | NoRoom | None:
+        """Return a job's place, or why it has none; None where it had to be failed."""
         try:
             await self._disk_room.check(job)
+            return await self._placement.place(job)
         except InsufficientDisk as error:
             return NoRoom(error.message)
-        return await self._placement.place(job)
+        except Exception:  # One job that can't be judged, for whatever reason, must not hold up those behind it.
+            logger.exception("job %s: internal error", job.name)
+            await self._append(jobs.identifier(job), [state_event(FAILED, internal_error())])
+            return None
 
     async def _start(self, job_id: str, place: Place) -> None:
         events = [state_event(RUNNING), now(event_pb2.JobEvent(placed=place.event))]
