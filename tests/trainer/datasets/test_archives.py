@@ -50,7 +50,7 @@ def test_archives_of_every_kind_give_the_same_version_under_any_name(tmp_path: P
     dataset = imported(archive, tmp_path / "run")
 
     assert dataset["digest"] == imported(tar(tmp_path / "plain.tar", FLOWERS), tmp_path / "again")["digest"]
-    assert dataset["splitProtocol"] == "as given"
+    assert dataset["splitProtocol"] == "as given train+val 8/8"
     assert [(one["split"], one["imageCount"]) for one in dataset["splits"]] == [
         ("SPLIT_TRAIN", "8"),
         ("SPLIT_VAL", "8"),
