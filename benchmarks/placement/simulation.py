@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.placement.world import Run, World
 from cultivar_service.catalog import jobs
-from cultivar_service.training.placement import Place, Placement
+from cultivar_service.placement.placement import Place, Placement
 
 MAX_PROCESSES = 5
 MAX_SECONDS = 20_000

@@ -13,12 +13,12 @@ from cultivar_contract import memory
 from cultivar_service.catalog import jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.config import Config
+from cultivar_service.placement.gpus import GpuReader
+from cultivar_service.placement.host import HostMemory
+from cultivar_service.placement.memory_needs import MemoryNeeds
+from cultivar_service.placement.occupancy import Occupancy
+from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics
-from cultivar_service.training.gpus import GpuReader
-from cultivar_service.training.host import HostMemory
-from cultivar_service.training.memory_needs import MemoryNeeds
-from cultivar_service.training.occupancy import Occupancy
-from cultivar_service.training.placement import Placement
 
 SIZES = (("resnet18", 64), ("resnet50", 64), ("resnet50", 256), ("vgg16", 128), ("densenet161", 128), ("vit_b_16", 256))
 """Networks and batches of the simulated jobs: 2 to 47 GB by estimate."""

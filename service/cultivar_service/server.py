@@ -24,8 +24,15 @@ from cultivar_service.api.weights import WeightSources
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Address, Config
+from cultivar_service.datasets.imports import Imports
+from cultivar_service.datasets.uploads import Uploads
 from cultivar_service.errors import StartupRefused
 from cultivar_service.housekeeping.housekeeper import Housekeeper
+from cultivar_service.placement.gpus import GpuReader
+from cultivar_service.placement.host import HostReader
+from cultivar_service.placement.memory_needs import MemoryNeeds
+from cultivar_service.placement.occupancy import Occupancy
+from cultivar_service.placement.placement import Placement
 from cultivar_service.serving import sessions
 from cultivar_service.serving.alias_moves import AliasMoves
 from cultivar_service.serving.deletion import Deletion
@@ -38,19 +45,12 @@ from cultivar_service.serving.versions import Versions
 from cultivar_service.telemetry.gpu import GpuCollector
 from cultivar_service.telemetry.http import MetricsServer
 from cultivar_service.telemetry.metrics import Metrics
-from cultivar_service.training.calls import Calls
+from cultivar_service.trainers.calls import Calls
+from cultivar_service.trainers.executor import Executor
 from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.evaluations import Evaluations
-from cultivar_service.training.executor import Executor
-from cultivar_service.training.gpus import GpuReader
-from cultivar_service.training.host import HostReader
-from cultivar_service.training.imports import Imports
 from cultivar_service.training.jobs import Jobs
-from cultivar_service.training.memory_needs import MemoryNeeds
-from cultivar_service.training.occupancy import Occupancy
-from cultivar_service.training.placement import Placement
 from cultivar_service.training.reproductions import Reproductions
-from cultivar_service.training.uploads import Uploads
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer

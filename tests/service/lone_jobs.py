@@ -14,14 +14,14 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
+from cultivar_service.placement.gpus import GpuReader
+from cultivar_service.placement.host import HostReader
+from cultivar_service.placement.memory_needs import MemoryNeeds
+from cultivar_service.placement.occupancy import Occupancy
+from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics, PlacementMetrics
-from cultivar_service.training.executor import Executor
-from cultivar_service.training.gpus import GpuReader
-from cultivar_service.training.host import HostReader
+from cultivar_service.trainers.executor import Executor
 from cultivar_service.training.jobs import Jobs
-from cultivar_service.training.memory_needs import MemoryNeeds
-from cultivar_service.training.occupancy import Occupancy
-from cultivar_service.training.placement import Placement
 from cultivar_service.training.reproductions import Reproductions
 
 

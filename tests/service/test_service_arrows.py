@@ -18,12 +18,15 @@ ALLOWED = {
     "administration": BASE | {"tokens", "catalog", "backup"},
     "telemetry": BASE,
     "catalog": BASE,
-    "training": BELOW,
+    "trainers": BELOW,
+    "placement": BELOW,
+    "datasets": BELOW | {"trainers"},
+    "training": BELOW | {"trainers", "placement"},
     "serving": BELOW,
     "housekeeping": BELOW | {"serving"},
-    "api": BELOW | {"training", "serving"},
+    "api": BELOW | {"trainers", "placement", "datasets", "training", "serving"},
     "transport": BASE | {"tokens", "telemetry", "api"},
-    "server": BELOW | {"training", "serving", "housekeeping", "api", "transport"},
+    "server": BELOW | {"trainers", "placement", "datasets", "training", "serving", "housekeeping", "api", "transport"},
     "__main__": BASE | {"administration", "server"},
 }
 """Parts that each part may import, beside itself."""

@@ -24,10 +24,10 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.paging import PageRequest
 from cultivar_service.catalog.references import dataset_not_found, parse_dataset, parse_upload
 from cultivar_service.config import Config
+from cultivar_service.datasets.imports import Imports
+from cultivar_service.datasets.uploads import finished_upload
 from cultivar_service.errors import InvalidRequest, Unavailable, shown
-from cultivar_service.training.calls import Calls, Done
-from cultivar_service.training.imports import Imports
-from cultivar_service.training.uploads import finished_upload
+from cultivar_service.trainers.calls import Calls, Done
 
 logger = logging.getLogger(__name__)
 

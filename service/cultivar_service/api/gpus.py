@@ -4,8 +4,8 @@ from cultivar.v1 import training_pb2
 from cultivar_service.api.fields import check_not_negative
 from cultivar_service.caller import Caller
 from cultivar_service.errors import Unavailable
-from cultivar_service.training.occupancy import Look, Occupancy
-from cultivar_service.training.rooms import Prediction, choose, reason, refusals
+from cultivar_service.placement.occupancy import Look, Occupancy
+from cultivar_service.placement.rooms import Prediction, choose, reason, refusals
 
 
 class GpuApi:

@@ -16,7 +16,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_dataset
 from cultivar_service.config import Config
 from cultivar_service.errors import InvalidRequest, NotBuilt
-from cultivar_service.training.calls import Calls
+from cultivar_service.trainers.calls import Calls
 
 _DEFAULT_COUNT = 8
 _MAX_COUNT = 32

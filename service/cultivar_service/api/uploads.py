@@ -14,8 +14,8 @@ from cultivar_service.catalog import uploads
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_upload, upload_not_found
 from cultivar_service.config import Config
+from cultivar_service.datasets.uploads import Uploads
 from cultivar_service.errors import DeadlineExceeded, InvalidRequest, shown
-from cultivar_service.training.uploads import Uploads
 
 MAX_CHUNK_BYTES = 4 << 20
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -1,1 +1,1 @@
-"""The queue of trainer processes: started, followed, stopped, re-attached."""
+"""Training jobs: queued, started, followed, retried, ended."""

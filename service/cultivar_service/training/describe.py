@@ -10,7 +10,7 @@ from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_contract.recipe import Facts, NetworkFacts, Resolution, resolve_network
 from cultivar_contract.recipe.network import check_built
 from cultivar_contract.tasks import DescribeRequest
-from cultivar_service.training.calls import Calls
+from cultivar_service.trainers.calls import Calls
 
 _MAX_REMEMBERED = 64
 FACTS_DEADLINE_S = 40.0

@@ -16,7 +16,7 @@ from cultivar_service.catalog.datasets import SPLIT_NAMES
 from cultivar_service.catalog.references import parse_dataset
 from cultivar_service.config import Config
 from cultivar_service.errors import Unavailable
-from cultivar_service.training.calls import Calls, Done
+from cultivar_service.trainers.calls import Calls, Done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

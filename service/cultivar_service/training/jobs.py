@@ -18,13 +18,13 @@ from cultivar_service.catalog.references import dataset_not_found, model_not_fou
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists
+from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.trainers.executor import Executor
 from cultivar_service.training import transitions
 from cultivar_service.training.disk_room import DiskRoom
-from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.outlook import Outlook
-from cultivar_service.training.placement import Placement
 from cultivar_service.training.reproductions import Reproductions
 from cultivar_service.training.results import Publisher, Results
 from cultivar_service.training.runner import Runner

@@ -29,13 +29,13 @@ from cultivar_service.catalog.job_record import (
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
 from cultivar_service.errors import CultivarError, InsufficientDisk
+from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.trainers.executor import Executor, Trainer, launch
 from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events_after, failure_of, internal_error
 from cultivar_service.training.attempt import Attempt
-from cultivar_service.training.executor import Executor, Trainer, launch
 from cultivar_service.training.follower import Follower
 from cultivar_service.training.job_log import JobLog, existing, persist
-from cultivar_service.training.placement import Placement
 from cultivar_service.training.results import Results
 from cultivar_service.training.train_request import train_request
 

@@ -14,12 +14,12 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.job_record import FAILED, QUEUED, RUNNING, now, state_event
 from cultivar_service.config import Config
 from cultivar_service.errors import InsufficientDisk, TrainerNotInstalled
+from cultivar_service.placement.placement import NoRoom, Place, Placement
 from cultivar_service.telemetry.metrics import Metrics
+from cultivar_service.trainers.executor import Executor
 from cultivar_service.training.aftermath import internal_error
 from cultivar_service.training.disk_room import DiskRoom
-from cultivar_service.training.executor import Executor
 from cultivar_service.training.job_log import JobLog
-from cultivar_service.training.placement import NoRoom, Place, Placement
 from cultivar_service.training.runner import Runner
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from cultivar_service.api.gpus import GpuApi
 from cultivar_service.caller import Caller
 from cultivar_service.config import Config
 from cultivar_service.errors import Unavailable
-from cultivar_service.training.gpus import GpuReader
-from cultivar_service.training.occupancy import Occupancy, Reservation
+from cultivar_service.placement.gpus import GpuReader
+from cultivar_service.placement.occupancy import Occupancy, Reservation
 
 CALLER = Caller(request_id="1")
 

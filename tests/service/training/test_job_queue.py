@@ -9,7 +9,7 @@ from running_service import CANCELLED, QUEUED, SUCCEEDED, make_config, running, 
 from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.training.placement import NoRoom, Place, Placement
+from cultivar_service.placement.placement import NoRoom, Place, Placement
 from cultivar_service.training.scheduler import HEAD_PATIENCE_S, Head
 
 MINUTE_NS = 60 * 10**9

@@ -10,9 +10,9 @@ from cultivar.v1 import training_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.recipe import NetworkFacts
 from cultivar_service.catalog.storage import DataDirectory
-from cultivar_service.training.calls import Calls
+from cultivar_service.trainers.calls import Calls
+from cultivar_service.trainers.executor import Executor
 from cultivar_service.training.describe import Descriptions
-from cultivar_service.training.executor import Executor
 
 NAMES = ("bn1.weight", "layer1.weight", "layer2.weight", "fc.weight")
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from benchmarks.placement.fake_nvml import GB, uuid
-from cultivar_service.training.gpus import Gpu, GpuProcess
-from cultivar_service.training.rooms import Prediction, Room, Tenant, choose, reason, refusals, rooms
+from cultivar_service.placement.gpus import Gpu, GpuProcess
+from cultivar_service.placement.rooms import Prediction, Room, Tenant, choose, reason, refusals, rooms
 
 
 def gpu(index: int = 0, *, used: int = 0, total: int = 80, pids: dict[int, int | None] | None = None) -> Gpu:

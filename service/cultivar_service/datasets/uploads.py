@@ -20,6 +20,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_upload, upload_not_found
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
+from cultivar_service.datasets.incoming import IncomingArchive
 from cultivar_service.errors import (
     Aborted,
     AlreadyExists,
@@ -29,7 +30,6 @@ from cultivar_service.errors import (
     InvalidRequest,
     OffsetMismatch,
 )
-from cultivar_service.training.incoming import IncomingArchive
 
 logger = logging.getLogger(__name__)
 

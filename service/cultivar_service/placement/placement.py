@@ -9,10 +9,10 @@ from cultivar.v1 import event_pb2, training_pb2
 from cultivar_contract.memory import CUDA_PROCESS_BYTES, PROCESS_BYTES
 from cultivar_service.catalog import jobs
 from cultivar_service.config import Config
+from cultivar_service.placement.memory_needs import MemoryNeeds, MemoryPrediction, is_in_last_phase, measured
+from cultivar_service.placement.occupancy import HostRoom, Occupancy, Reservation
+from cultivar_service.placement.rooms import Prediction, Room, choose, gigabytes, reason, refusals
 from cultivar_service.telemetry.metrics import PlacementMetrics
-from cultivar_service.training.memory_needs import MemoryNeeds, MemoryPrediction, is_in_last_phase, measured
-from cultivar_service.training.occupancy import HostRoom, Occupancy, Reservation
-from cultivar_service.training.rooms import Prediction, Room, choose, gigabytes, reason, refusals
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 

@@ -20,6 +20,7 @@ from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import DatasetReference, dataset_not_found, parse_dataset
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
+from cultivar_service.datasets.uploads import Uploads, finished_upload
 from cultivar_service.errors import (
     AlreadyExists,
     CultivarError,
@@ -28,8 +29,7 @@ from cultivar_service.errors import (
     InvalidRequest,
     QueueFull,
 )
-from cultivar_service.training.executor import Executor, Trainer, launch
-from cultivar_service.training.uploads import Uploads, finished_upload
+from cultivar_service.trainers.executor import Executor, Trainer, launch
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from benchmarks.placement.fake_nvml import GB, FakeGpu, FakeNvml, uuid
 from benchmarks.placement.world import FakeHost, estimated_bytes, make_job, placed_on
 from cultivar.v1 import state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_service.placement.placement import NoRoom, Place, Placement
 from cultivar_service.telemetry.metrics import Metrics
-from cultivar_service.training.placement import NoRoom, Place, Placement
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pynvml
 import pytest
 
 from benchmarks.placement.fake_nvml import GB, FakeGpu, FakeNvml, uuid
-from cultivar_service.training.gpus import DriverSilent, GpuProcess, GpuReader
+from cultivar_service.placement.gpus import DriverSilent, GpuProcess, GpuReader
 
 
 def test_the_fake_has_the_librarys_signatures() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cultivar_service.config import Config
-from cultivar_service.training.gpus import DriverSilent, Gpu, GpuReader
-from cultivar_service.training.host import HostMemory, HostReader
-from cultivar_service.training.rooms import Room, Tenant, rooms
+from cultivar_service.placement.gpus import DriverSilent, Gpu, GpuReader
+from cultivar_service.placement.host import HostMemory, HostReader
+from cultivar_service.placement.rooms import Room, Tenant, rooms
 
 _FRESH_S = 0.2
 """Seconds for which an answer holds: whoever places a whole queue asks once. Reservations count at once."""

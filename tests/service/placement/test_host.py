@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cultivar_service.training.host import HostMemory, HostReader
+from cultivar_service.placement.host import HostMemory, HostReader
 
 MEMINFO = "MemTotal:       16000 kB\nMemFree:  1000 kB\nMemAvailable:   8000 kB\n"
 HOLDER = """

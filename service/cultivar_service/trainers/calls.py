@@ -22,7 +22,7 @@ from cultivar_service.errors import (
     QueueFull,
     Unavailable,
 )
-from cultivar_service.training.executor import TICK_S, Executor, launch
+from cultivar_service.trainers.executor import TICK_S, Executor, launch
 
 MAX_RUNNING = 2
 """Processes of one task at a time."""

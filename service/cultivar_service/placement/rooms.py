@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from cultivar_service.training.gpus import Gpu, GpuProcess
+from cultivar_service.placement.gpus import Gpu, GpuProcess
 
 _EMPTY_SHARE = 0.1
 """Share of a GPU's memory that drivers take of it where nobody computes, at most."""

@@ -1,0 +1,1 @@
+"""How data sets come in: uploads and imports."""

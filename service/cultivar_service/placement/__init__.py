@@ -1,0 +1,1 @@
+"""Where jobs run: devices with room for them."""
