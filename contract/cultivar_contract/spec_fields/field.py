@@ -78,12 +78,13 @@ class SpecField:
 
     def is_set(self, spec: Spec) -> bool:
         """Tell whether a client set this field; an enum's zero counts as unset."""
-        parent, name = self._parent(spec), self.descriptor.name
-        if self.descriptor.is_repeated:  # a map is one too
+        parents, name, is_repeated, is_enum = _shape(self.path)
+        parent: Any = spec
+        for one in parents:
+            parent = getattr(parent, one)
+        if is_repeated:  # a map is one too
             return bool(getattr(parent, name))
-        if not parent.HasField(name):
-            return False
-        return self.descriptor.enum_type is None or getattr(parent, name) != 0
+        return parent.HasField(name) and not (is_enum and getattr(parent, name) == 0)
 
     def get(self, spec: Spec) -> Any:
         """Return this field's value."""
@@ -126,12 +127,20 @@ class SpecField:
 
     def _parent(self, spec: Spec) -> Any:
         parent: Any = spec
-        for name in self.path.split(".")[:-1]:
+        for name in _shape(self.path)[0]:
             parent = getattr(parent, name)
         return parent
 
 
 @cache  # resolving one spec asks some hundred times
+def _shape(path: str) -> tuple[tuple[str, ...], str, bool, bool]:
+    """Return a field's parents, its name, and whether it is repeated and an enum."""
+    descriptor = _descriptor(path)
+    *parents, name = path.split(".")
+    return tuple(parents), name, descriptor.is_repeated, descriptor.enum_type is not None
+
+
+@cache
 def _descriptor(path: str) -> Any:
     message: Any = Spec.DESCRIPTOR
     *parents, name = path.split(".")
