@@ -75,7 +75,7 @@ class Checkpoints:
         self._count = max((int(one.stem) for one in folder.glob("*.pt") if one.stem.isdigit()), default=0)
 
     def due(self) -> bool:
-        """Tell whether it is time for the next one; a clock may, since going on from any gives the same bits."""
+        """Tell whether it is time for the next one: a clock may decide, since going on from any gives the same bits."""
         return time.monotonic() - self._written_at >= max(self._interval_s, self._cost_s / self._largest_share)
 
     def save(self, state: Mapping[str, Any], weights: Mapping[str, Weights]) -> int:

@@ -224,10 +224,9 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "batch normalisation": {
         "mode": "SCRATCH",
-        "architecture": "resnet20",
-        "weights": "",
-        "epochs": 20,
-        "execution": {"microBatch": 7},
+        "architecture": "resnet20_cifar",
+        "epochs": 3,
+        "execution": {"microBatch": 7, "threads": 1},
         "schedule": {"kind": "SCHEDULE_KIND_PLATEAU", "plateauPatience": 2, "stepFactor": 0.5},
     },
     "heads at once": {
@@ -294,9 +293,8 @@ def moments(seed: int) -> Iterator[tuple[Moment, signal.Signals]]:
     """Yield when and how attempts end: each phase once, and in between at random, half of them on request."""
     draw = random.Random(seed)
     for phase in ("PREPARING", "CACHING_FEATURES", "HEAD_WARMUP", "TRAINING", "EXPORTING", "EVALUATING"):
-        for _ in range(2):
-            how = draw.choice((signal.SIGKILL, signal.SIGTERM))
-            yield seconds_after(entered("TRAINING"), draw.uniform(0, 2)), how
+        how = draw.choice((signal.SIGKILL, signal.SIGTERM))
+        yield seconds_after(entered("TRAINING"), draw.uniform(0, 3)), how
         yield entered(phase), signal.SIGKILL
 
 
