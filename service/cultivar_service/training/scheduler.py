@@ -85,8 +85,9 @@ class Scheduler:
         while True:
             self._work.clear()
             self._room.clear()
+            looked_ns = time.time_ns()
             try:
-                await self._rest(refused=await self._start_jobs())
+                await self._rest(looked_ns, refused=await self._start_jobs(looked_ns))
             except Exception:  # One look that went wrong, for whatever reason, must not be the queue's last.
                 logger.exception("jobs can't be started just now")
                 await asyncio.sleep(_ROOM_INTERVAL_S)
@@ -95,26 +96,26 @@ class Scheduler:
         self._work.set()
         self._room.set()
 
-    async def _rest(self, *, refused: bool) -> None:
+    async def _rest(self, looked_ns: int, *, refused: bool) -> None:
         event = self._room if refused else self._work
-        limit_s = _ROOM_INTERVAL_S if refused else await self._seconds_to_retry()
+        limit_s = _ROOM_INTERVAL_S if refused else await self._seconds_to_retry(looked_ns)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), limit_s)
 
-    async def _seconds_to_retry(self) -> float | None:
-        time_ns = time.time_ns()
-        retry_ns = await self._catalog.read(lambda connection: queue.next_retry_ns(connection, time_ns))
-        return None if retry_ns is None else (retry_ns - time_ns) / 1e9
+    async def _seconds_to_retry(self, looked_ns: int) -> float | None:
+        # Of all that were not ready when jobs were looked for: some may have become so while others were started.
+        retry_ns = await self._catalog.read(lambda connection: queue.next_retry_ns(connection, looked_ns))
+        return None if retry_ns is None else max(0.0, (retry_ns - time.time_ns()) / 1e9)
 
-    async def _start_jobs(self) -> bool:
-        """Start what can be started; tell whether something else is ready and waits for room."""
+    async def _start_jobs(self, ready_ns: int) -> bool:
+        """Start what is ready and can be started; tell whether something else is ready and waits for room."""
         try:
             self._executor.check_installed()
         except TrainerNotInstalled:
             return False  # jobs of an installation that had one wait for it to come back
         waiting = await self._catalog.read(
             lambda connection: queue.in_order(
-                connection, self._config.priority_ageing, ready_ns=time.time_ns(), limit=_LOOK_AHEAD
+                connection, self._config.priority_ageing, ready_ns=ready_ns, limit=_LOOK_AHEAD
             )
         )
         refusals: dict[str, str] = {}

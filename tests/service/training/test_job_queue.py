@@ -1,10 +1,13 @@
 """Which waiting job starts next, and what the others are told."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import sqlalchemy as sa
 from lone_jobs import create, jobs_of, when
-from running_service import CANCELLED, QUEUED, SUCCEEDED, make_config, running, scheduling
+from running_service import CANCELLED, QUEUED, RUNNING, SUCCEEDED, make_config, running, scheduling
 
 from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
@@ -126,6 +129,43 @@ async def test_a_job_without_room_is_overtaken_told_why_and_started_when_there_i
         assert overtaking.placement.reason == "free"
         assert (waiting.state, waiting.waiting_reason) == (QUEUED, "flowers has its job")
         assert (ended.waiting_reason, ended.placement.device) == ("", "cpu")
+
+
+class SlowPlacement(OneModelAtATime):
+    """Takes its time over one model's jobs."""
+
+    def __init__(self, slow_model: str) -> None:
+        super().__init__()
+        self._slow_model = slow_model
+
+    async def place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
+        if job.recipe.model == self._slow_model:
+            await asyncio.sleep(0.6)
+        return await super().place(job)
+
+
+async def test_a_retry_that_falls_due_while_another_job_is_being_placed_is_not_missed(
+    tmp_path: Path, package: Path
+) -> None:
+    config = make_config(tmp_path, behaviour="gated", package=package, retry_delay_s=0.3)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=SlowPlacement("other")) as found:
+        first = await create(found, model="flowers")
+        await when(found, first, lambda job: job.HasField("latest_epoch"))
+        trainer = found.directory(first).holder()
+        assert trainer is not None
+        os.kill(trainer.pid, signal.SIGKILL)
+        await when(found, first, lambda job: job.HasField("retry_time"))
+        other = await create(found, model="other")
+
+        await when(found, other, lambda job: job.HasField("latest_epoch"))
+        again = await when(found, first, lambda job: job.attempt == 2)
+        for job_id in (first, other):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert again.state == RUNNING
 
 
 def test_the_first_in_the_queue_is_overtaken_for_some_minutes_only() -> None:
