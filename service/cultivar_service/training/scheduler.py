@@ -35,7 +35,7 @@ HEAD_PATIENCE_S = 600.0
 
 
 class Head:
-    """The first job for which there is no room, and since when it is that."""
+    """The first job that waits for the end of others, and since when it is that."""
 
     def __init__(self) -> None:
         self._job_id = ""
@@ -120,6 +120,7 @@ class Scheduler:
         )
         refusals: dict[str, str] = {}
         settling = False
+        has_head = False
         kept_free: frozenset[str] = frozenset()
         for job in waiting:
             job_id = jobs.identifier(job)
@@ -132,8 +133,10 @@ class Scheduler:
             elif isinstance(place, Place):
                 await self._start(job_id, place)
             else:
-                if not refusals and self._head.has_lost_patience(job_id, time.monotonic()):
-                    kept_free = _kinds(job)
+                if place.ends_with_jobs and not has_head:
+                    has_head = True
+                    if self._head.has_lost_patience(job_id, time.monotonic()):
+                        kept_free = _kinds(job)
                 refusals[job_id] = place.reason
         await self._tell({jobs.identifier(job): job for job in waiting}, refusals)
         return settling or bool(refusals)
@@ -144,7 +147,7 @@ class Scheduler:
             await self._disk_room.check(job)
             return await self._placement.place(job)
         except InsufficientDisk as error:
-            return NoRoom(error.message)
+            return NoRoom(error.message, ends_with_jobs=False)
         except Exception:  # One job that can't be judged, for whatever reason, must not hold up those behind it.
             logger.exception("job %s: internal error", job.name)
             await self._append(jobs.identifier(job), [state_event(FAILED, internal_error())])

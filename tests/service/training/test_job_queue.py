@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from lone_jobs import create, jobs_of, when
 from running_service import CANCELLED, QUEUED, RUNNING, SUCCEEDED, make_config, running, scheduling
@@ -13,6 +15,7 @@ from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.placement.placement import NoRoom, Place, Placement
+from cultivar_service.training import scheduler
 from cultivar_service.training.scheduler import HEAD_PATIENCE_S, Head
 
 MINUTE_NS = 60 * 10**9
@@ -101,7 +104,7 @@ class OneModelAtATime(Placement):
 
     async def place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
         if job.recipe.model in self.taken.values():
-            return NoRoom(f"{job.recipe.model} has its job")
+            return NoRoom(f"{job.recipe.model} has its job", ends_with_jobs=True)
         self.taken[jobs.identifier(job)] = job.recipe.model
         return Place(event=event_pb2.Placed(device="cpu", reason="free"))
 
@@ -166,6 +169,40 @@ async def test_a_retry_that_falls_due_while_another_job_is_being_placed_is_not_m
             await when(found, job_id, lambda job: job.state == CANCELLED)
 
         assert again.state == RUNNING
+
+
+async def test_a_job_that_the_end_of_others_will_not_help_holds_up_nobody_however_long_it_waits(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_PATIENCE_S", 0.0)
+    short_of_disk = shutil.disk_usage(tmp_path).free - (4 << 30)
+    config = make_config(tmp_path, package=package, min_free_bytes=short_of_disk, critical_free_bytes=0)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config) as found:
+        large = await create(found, architecture="vgg16")
+        await when(found, large, lambda job: job.waiting_reason)
+        small = await create(found)
+        await when(found, small, lambda job: job.state == SUCCEEDED)
+
+        assert "disk" in (await found.get(large)).waiting_reason
+
+
+async def test_a_job_that_others_would_overtake_for_ever_gets_its_room(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_PATIENCE_S", 0.0)
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=OneModelAtATime()) as found:
+        first, second, other = [await create(found, model=model) for model in ("flowers", "flowers", "other")]
+        waiting = await when(found, other, lambda job: job.waiting_reason)
+        for job_id in (first, second, other):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert "may overtake it" in waiting.waiting_reason
 
 
 def test_the_first_in_the_queue_is_overtaken_for_some_minutes_only() -> None:
