@@ -111,11 +111,14 @@ def user_of_dataset(connection: sa.Connection, dataset: str) -> str:
     return "" if job_id is None else f"trainingJobs/{job_id}"
 
 
-def user_of_weights(connection: sa.Connection, name: str) -> str:
-    """Return the name of an unfinished job that starts from a model version, or from any of a model; empty: none."""
+def user_of_version(connection: sa.Connection, name: str) -> str:
+    """Return the name of an unfinished job that starts from a model version or repeats it, or any of a model.
+
+    Empty where there is none.
+    """
     states = set(state_pb2.TrainingJobState.values()) - FINAL
     for job in in_states(connection, states):
-        if job.recipe.weights == name or job.recipe.weights.startswith(f"{name}/"):
+        if any(used == name or used.startswith(f"{name}/") for used in (job.recipe.weights, job.reproduces)):
             return job.name
     return ""
 

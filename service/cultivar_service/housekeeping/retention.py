@@ -100,7 +100,7 @@ def spare_versions(connection: sa.Connection, model: str, keep: int) -> list[int
     """Return the versions of a model that are older than the newest `keep` READY ones and that nothing needs.
 
     Needed are the live version, the one that a rollback goes back to, those that aliases point to and those that are
-    being loaded. Whether an unfinished job starts from one is for its deletion to check.
+    being loaded. Whether an unfinished job starts from one or repeats it is for its deletion to check.
     """
     versions = {int(one.name.rpartition("/")[2]): one for one in models.every_version(connection, model)}
     ready = sorted((number for number, one in versions.items() if one.state == models.READY), reverse=True)
