@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_service.catalog.job_record import ACTIVE as ACTIVE
 from cultivar_service.catalog.job_record import FINAL as FINAL
-from cultivar_service.catalog.job_record import QUEUED, RUNNING, SUCCEEDED, ProgressMark, apply, progress_mark
+from cultivar_service.catalog.job_record import QUEUED, RUNNING, ProgressMark, apply, progress_mark
+from cultivar_service.catalog.job_record import SUCCEEDED as SUCCEEDED
 from cultivar_service.catalog.job_record import identifier as identifier
 from cultivar_service.catalog.job_record import state_event as state_event
 from cultivar_service.catalog.paging import Page, PageRequest, cut

@@ -197,7 +197,10 @@ class Jobs:
             FailedPrecondition, QueueFull, TrainerNotInstalled: it can't be exported.
         """
         self._executor.check_installed()
-        return await self._change(job_id, partial(transitions.export, max_queued=self._config.max_queued_jobs))
+        folder = self.directory(job_id).path
+        return await self._change(
+            job_id, partial(transitions.export, max_queued=self._config.max_queued_jobs, folder=folder)
+        )
 
     async def fail_running(self, failure: event_pb2.Failure) -> None:
         """Stop every running trainer and end its job in FAILED; return when that is done."""
