@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -25,7 +26,7 @@ from cultivar_service.training.runner import Runner
 logger = logging.getLogger(__name__)
 
 _LOOK_AHEAD = 50
-"""Waiting jobs, from the first on, for which room is looked for."""
+"""Waiting jobs for which room is looked for at a time: so many from the first on, and so many of the rest in turn."""
 _ROOM_INTERVAL_S = 2.0
 """Seconds after which room is looked for again: neighbours on a device come and go without telling."""
 _TELL_INTERVAL_S = 60.0
@@ -74,6 +75,7 @@ class Scheduler:
         self._room = asyncio.Event()
         self._head = Head()
         self._told: dict[str, float] = {}
+        self._passed = 0
         runner.on_end = self._look_for_room
 
     def wake(self) -> None:
@@ -113,11 +115,7 @@ class Scheduler:
             self._executor.check_installed()
         except TrainerNotInstalled:
             return False  # jobs of an installation that had one wait for it to come back
-        waiting = await self._catalog.read(
-            lambda connection: queue.in_order(
-                connection, self._config.priority_ageing, ready_ns=ready_ns, limit=_LOOK_AHEAD
-            )
-        )
+        waiting = await self._catalog.read(lambda connection: self._next_jobs(connection, ready_ns))
         refusals: dict[str, str] = {}
         settling = False
         has_head = False
@@ -139,7 +137,17 @@ class Scheduler:
                         kept_free = _kinds(job)
                 refusals[job_id] = place.reason
         await self._tell({jobs.identifier(job): job for job in waiting}, refusals)
-        return settling or bool(refusals)
+        return settling or bool(refusals) or len(waiting) >= _LOOK_AHEAD
+
+    def _next_jobs(self, connection: sa.Connection, ready_ns: int) -> list[training_pb2.TrainingJob]:
+        """Return the first jobs, and some of those behind them: others each time, until all have had their turn."""
+        look = partial(queue.in_order, connection, self._config.priority_ageing, ready_ns=ready_ns, limit=_LOOK_AHEAD)
+        self._passed += _LOOK_AHEAD
+        found = look(offset=self._passed)
+        if not found:
+            self._passed = _LOOK_AHEAD
+            found = look(offset=self._passed)
+        return look() + found
 
     async def _place(self, job: training_pb2.TrainingJob) -> Place | NoRoom | None:
         """Return a job's place, or why it has none; None where it had to be failed."""
@@ -170,10 +178,9 @@ class Scheduler:
     async def _tell(self, waiting: dict[str, training_pb2.TrainingJob], refusals: dict[str, str]) -> None:
         """Say why jobs wait, where that has changed."""
         time_s = time.monotonic()
-        self._told = {job_id: told for job_id, told in self._told.items() if job_id in refusals}
+        self._told = {job_id: told for job_id, told in self._told.items() if time_s - told < _TELL_INTERVAL_S}
         for job_id, reason in refusals.items():
-            told = self._told.get(job_id)
-            if reason == waiting[job_id].waiting_reason or (told is not None and time_s - told < _TELL_INTERVAL_S):
+            if reason == waiting[job_id].waiting_reason or job_id in self._told:
                 continue
             self._told[job_id] = time_s
             refused = event_pb2.PlacementRefused(reason=reason)

@@ -188,6 +188,25 @@ async def test_a_job_that_the_end_of_others_will_not_help_holds_up_nobody_howeve
         assert "disk" in (await found.get(large)).waiting_reason
 
 
+async def test_room_is_found_for_a_job_far_behind_those_that_have_none(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_LOOK_AHEAD", 2)
+    monkeypatch.setattr(scheduler, "_ROOM_INTERVAL_S", 0.02)
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=OneModelAtATime()) as found:
+        waiting = [await create(found, model="flowers") for _ in range(8)]
+        last = await create(found, model="other")
+        started = await when(found, last, lambda job: job.HasField("latest_epoch"))
+        for job_id in (*reversed(waiting), last):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert started.state == RUNNING
+
+
 async def test_a_job_that_others_would_overtake_for_ever_gets_its_room(
     tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
