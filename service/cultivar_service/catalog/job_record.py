@@ -11,6 +11,8 @@ SUCCEEDED = state_pb2.TRAINING_JOB_STATE_SUCCEEDED
 FAILED = state_pb2.TRAINING_JOB_STATE_FAILED
 CANCELLED = state_pb2.TRAINING_JOB_STATE_CANCELLED
 FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
+ProgressMark = tuple[int, int, int]
+"""Finished candidates, epoch and step of a job's newest checkpoint."""
 ACTIVE = frozenset((RUNNING, PAUSING, CANCELLING))
 """States in which a job has a trainer."""
 _MAX_WARNINGS = 100
@@ -41,7 +43,7 @@ def now(event: event_pb2.JobEvent) -> event_pb2.JobEvent:
     return event
 
 
-def progress_mark(job: training_pb2.TrainingJob) -> tuple[int, int, int]:
+def progress_mark(job: training_pb2.TrainingJob) -> ProgressMark:
     """Return how far a job's newest checkpoint is; a larger mark is a newer checkpoint."""
     return len(job.candidates), job.checkpoint.epoch, job.checkpoint.step
 

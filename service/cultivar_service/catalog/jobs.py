@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_service.catalog.job_record import ACTIVE as ACTIVE
 from cultivar_service.catalog.job_record import FINAL as FINAL
-from cultivar_service.catalog.job_record import QUEUED, RUNNING, SUCCEEDED, apply
+from cultivar_service.catalog.job_record import QUEUED, RUNNING, ProgressMark, apply, progress_mark
+from cultivar_service.catalog.job_record import SUCCEEDED as SUCCEEDED
 from cultivar_service.catalog.job_record import identifier as identifier
 from cultivar_service.catalog.job_record import state_event as state_event
 from cultivar_service.catalog.paging import Page, PageRequest, cut
@@ -83,14 +84,19 @@ def newest_succeeded(connection: sa.Connection, limit: int) -> list[training_pb2
     return [training_pb2.TrainingJob.FromString(resource) for resource in connection.execute(query).scalars()]
 
 
-def attempt_start_ns(connection: sa.Connection, job_id: str) -> int:
-    """Return when a job's newest attempt began; 0 where there was none."""
-    query = sa.select(events.c.payload).where(events.c.job == job_id).order_by(events.c.number.desc())
+def newest_attempt(connection: sa.Connection, job_id: str) -> tuple[int, ProgressMark]:
+    """Return when a job's newest attempt began, in Unix time, and how far its checkpoints were then.
+
+    Both are read from its events: a service may find an attempt that another one began. 0 where there was none.
+    """
+    query = sa.select(events.c.payload).where(events.c.job == job_id).order_by(events.c.number)
+    job, found = training_pb2.TrainingJob(), (0, progress_mark(training_pb2.TrainingJob()))
     for payload in connection.execute(query).scalars():
         event = event_pb2.JobEvent.FromString(payload)
         if event.state_changed.state == RUNNING:
-            return event.time.ToNanoseconds()
-    return 0
+            found = event.time.ToNanoseconds(), progress_mark(job)
+        apply(job, event)
+    return found
 
 
 def identifiers(connection: sa.Connection) -> list[str]:
@@ -111,11 +117,14 @@ def user_of_dataset(connection: sa.Connection, dataset: str) -> str:
     return "" if job_id is None else f"trainingJobs/{job_id}"
 
 
-def user_of_weights(connection: sa.Connection, name: str) -> str:
-    """Return the name of an unfinished job that starts from a model version, or from any of a model; empty: none."""
+def user_of_version(connection: sa.Connection, name: str) -> str:
+    """Return the name of an unfinished job that starts from a model version or repeats it, or any of a model.
+
+    Empty where there is none.
+    """
     states = set(state_pb2.TrainingJobState.values()) - FINAL
     for job in in_states(connection, states):
-        if job.recipe.weights == name or job.recipe.weights.startswith(f"{name}/"):
+        if any(used == name or used.startswith(f"{name}/") for used in (job.recipe.weights, job.reproduces)):
             return job.name
     return ""
 

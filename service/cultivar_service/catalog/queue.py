@@ -15,7 +15,7 @@ def length(connection: sa.Connection) -> int:
 
 
 def in_order(
-    connection: sa.Connection, ageing: float, *, ready_ns: int | None = None, limit: int | None = None
+    connection: sa.Connection, ageing: float, *, ready_ns: int | None = None, limit: int | None = None, offset: int = 0
 ) -> list[training_pb2.TrainingJob]:
     """Return waiting jobs, the next one first.
 
@@ -24,10 +24,12 @@ def in_order(
         ageing: points of priority for each minute of waiting.
         ready_ns: leave out jobs that are not tried before a time later than this one; None: leave out none.
         limit: return at most so many.
+        offset: pass over so many first.
     """
     # Priority now is priority + ageing * (now - queued). `now` is the same for all jobs, and so left out.
     rank = jobs.c.priority - sa.bindparam("ageing", ageing) * (jobs.c.queued_ns / _MINUTE_NS)
-    query = sa.select(jobs.c.resource).where(jobs.c.state == QUEUED).order_by(rank.desc(), jobs.c.sequence).limit(limit)
+    query = sa.select(jobs.c.resource).where(jobs.c.state == QUEUED).order_by(rank.desc(), jobs.c.sequence)
+    query = query.limit(limit).offset(offset)
     if ready_ns is not None:
         query = query.where(jobs.c.retry_ns <= ready_ns)
     return [training_pb2.TrainingJob.FromString(resource) for resource in connection.execute(query).scalars()]

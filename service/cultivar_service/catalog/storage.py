@@ -79,14 +79,23 @@ class DataDirectory:
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: at once from its place, then from the disk."""
+        doomed = self.take_away(folder)
+        if doomed is not None:
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def take_away(self, folder: Path) -> Path | None:
+        """Move a folder to where nobody looks for it, which takes no time; `discard` removes it from there.
+
+        Returns:
+            Where it is now, which is its own place on a disk without room for another name; None: there is none.
+        """
         doomed = self._config.scratch / uuid.uuid4().hex
         try:
-            folder.replace(doomed)
+            return folder.replace(doomed)
         except FileNotFoundError:
-            return
-        except OSError:  # a full disk may have no room for another name
-            doomed = folder
-        shutil.rmtree(doomed, ignore_errors=True)
+            return None
+        except OSError:
+            return folder
 
 
 def take_lock(data_dir: Path) -> int:

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from cultivar.v1 import state_pb2
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_service.catalog import aliases, datasets, jobs, models
 from cultivar_service.catalog.database import Catalog
@@ -43,29 +43,31 @@ class Retention:
 
     async def _tidy_runs(self) -> None:
         for path in await asyncio.to_thread(lambda: list(self._config.runs.iterdir())):
-            job_id = path.name
-            job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))  # noqa: B023  awaited
-            if job is None or job.state not in jobs.FINAL:
-                continue
-            if self._is_old(job.end_time.ToNanoseconds()):
-                await asyncio.to_thread(self._storage.discard, path)
-                self._expired("run", job.name)
-            else:
-                succeeded = job.state == state_pb2.TRAINING_JOB_STATE_SUCCEEDED
-                await asyncio.to_thread(self._discard_spent, RunDirectory(path), succeeded=succeeded)
+            # In the transaction that looks at the job: it may be queued again any moment, to be exported.
+            taken = await self._catalog.record(lambda connection: self._take_spent(connection, path))  # noqa: B023  awaited
+            for folder in taken:
+                await asyncio.to_thread(self._storage.discard, folder)
 
-    def _discard_spent(self, run: RunDirectory, *, succeeded: bool) -> None:
-        """Remove what an ended job can't need: its package, half-written files, and checkpoints if it succeeded.
+    def _take_spent(self, connection: sa.Connection, path: Path) -> list[Path]:
+        """Take away what an ended job can't need; return the folders that are to be removed from the disk.
 
-        The checkpoints of others stay, so that their best epoch can be exported.
+        All of it goes when it is old; before, its package, half-written files, and checkpoints if it succeeded. The
+        checkpoints of others stay, so that their best epoch can be exported.
         """
-        self._storage.discard(run.package)
-        if succeeded:
-            self._storage.discard(run.checkpoint)
-        for folder in (run.path, run.checkpoint):
-            for path in folder.glob(".*"):
-                if path.is_file():
-                    path.unlink(missing_ok=True)
+        job = jobs.get(connection, path.name)
+        if job is None or job.state not in jobs.FINAL:
+            return []
+        run = RunDirectory(path)
+        if self._is_old(job.end_time.ToNanoseconds()):
+            self._expired("run", job.name)
+            spent = [path]
+        else:
+            spent = [run.package, run.checkpoint] if job.state == jobs.SUCCEEDED else [run.package]
+            for folder in (path, run.checkpoint):
+                for file in folder.glob(".*"):
+                    if file.is_file():
+                        file.unlink(missing_ok=True)
+        return [taken for folder in spent if (taken := self._storage.take_away(folder)) is not None]
 
     async def _expire_imports(self) -> None:
         for resource in await self._catalog.read(datasets.failed_imports):
@@ -100,7 +102,7 @@ def spare_versions(connection: sa.Connection, model: str, keep: int) -> list[int
     """Return the versions of a model that are older than the newest `keep` READY ones and that nothing needs.
 
     Needed are the live version, the one that a rollback goes back to, those that aliases point to and those that are
-    being loaded. Whether an unfinished job starts from one is for its deletion to check.
+    being loaded. Whether an unfinished job starts from one or repeats it is for its deletion to check.
     """
     versions = {int(one.name.rpartition("/")[2]): one for one in models.every_version(connection, model)}
     ready = sorted((number for number, one in versions.items() if one.state == models.READY), reverse=True)

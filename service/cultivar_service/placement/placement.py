@@ -32,6 +32,8 @@ class NoRoom:
     """Why a job has to wait."""
 
     reason: str
+    ends_with_jobs: bool
+    """Whether the end of other jobs will make room; where it can't, nothing is kept free for this one."""
 
 
 class Placement:
@@ -98,10 +100,11 @@ class Placement:
     async def _find(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
         most, running = self._config.max_running_jobs, len(self._reservations)
         if 0 < most <= running:
-            return NoRoom(f"{running} job(s) run, as many as this host may run at a time")
+            told = f"{running} job(s) run, as many as this host may run at a time"
+            return NoRoom(told, ends_with_jobs=True)
         asked, look = job.recipe.execution.device, await self._occupancy.look()
         if asked != "cpu" and look.silence:
-            return NoRoom(look.silence)
+            return NoRoom(look.silence, ends_with_jobs=False)
         if asked == "cpu" or not look.rooms:
             return await self._on_cpu(job, look.host)
         wanted = [room for room in look.rooms if asked in ("", "auto", f"cuda:{room.gpu.index}")]
@@ -117,7 +120,7 @@ class Placement:
         )
         room = choose(wanted, prediction)
         if room is None:
-            return NoRoom(refusals(wanted, prediction))
+            return NoRoom(refusals(wanted, prediction), ends_with_jobs=any(one.will_take(prediction) for one in wanted))
         self._reservations[jobs.identifier(job)] = Reservation(
             uuid=room.gpu.uuid,
             gpu_index=room.gpu.index,
@@ -137,7 +140,8 @@ class Placement:
     async def _on_cpu(self, job: training_pb2.TrainingJob, host: HostRoom) -> Place | NoRoom:
         threads, free_cores = self._threads(job), host.cores - host.cores_used
         if threads > free_cores:
-            return NoRoom(f"cpu: {free_cores} of {host.cores} cores free, {threads} needed")
+            told = f"cpu: {free_cores} of {host.cores} cores free, {threads} needed"
+            return NoRoom(told, ends_with_jobs=True)
         predicted = await self._needs.predict(job.recipe, gpu_total_bytes=0)
         if (lacking := self._host_lacks(predicted, host)) is not None:
             return lacking
@@ -163,7 +167,7 @@ class Placement:
         told = f"host: {gigabytes(host.free_bytes)} free, {gigabytes(needed_bytes)} needed ({predicted.source})"
         if needed_bytes > host.total_bytes:
             told += f"; more than its {gigabytes(host.total_bytes)}: use a smaller execution.micro_batch or input.size"
-        return NoRoom(told)
+        return NoRoom(told, ends_with_jobs=bool(self._reservations) and needed_bytes <= host.total_bytes)
 
     def _nowhere(self, job: training_pb2.TrainingJob, offered: Sequence[Room]) -> Place:
         """Let a job that names a GPU which is not there start without any: its trainer says what is wrong."""

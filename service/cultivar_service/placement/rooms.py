@@ -54,6 +54,8 @@ class Room:
     """Used memory that is not known to be serving's."""
     is_shared: bool
     """Whether processes that are not serving's are there."""
+    free_without_jobs_bytes: int
+    """Memory that will be left once our jobs there have ended, if others keep what they have."""
 
     @property
     def free_bytes(self) -> int:
@@ -74,6 +76,13 @@ class Room:
         if self.num_processes >= self.max_processes:
             return False
         return prediction.needed_bytes <= self.free_bytes or (self.is_empty and not prediction.is_measured)
+
+    def will_take(self, prediction: Prediction) -> bool:
+        """Tell whether a job may start there once our jobs there have ended, as far as memory tells."""
+        if not self.has_jobs:
+            return False
+        is_emptied = self.free_without_jobs_bytes >= (1 - _EMPTY_SHARE) * self.gpu.total_bytes
+        return prediction.needed_bytes <= self.free_without_jobs_bytes or (is_emptied and not prediction.is_measured)
 
     def refusal(self, prediction: Prediction) -> str:
         """Say what is lacking."""
@@ -136,16 +145,24 @@ def _room(gpu: Gpu, tenants: Collection[Tenant], max_processes: int) -> Room:
     holders = sum(one.held_bytes > 0 for one in missing)
     unlisted = len(missing) - holders + max(0, holders - nameless)
     serving = {one.pid for one in tenants if one.is_serving}
+    jobs_used = sum(_used(one, listed.get(one.pid or 0)) for one in tenants if not one.is_serving)
+    serving_reserved = sum(_reserved(one, listed.get(one.pid or 0)) for one in tenants if one.is_serving)
     serving_used = sum(process.used_bytes or 0 for process in gpu.processes if process.pid in serving)
     return Room(
         gpu=gpu,
-        reserved_bytes=sum(max(0, one.needed_bytes - _used(one, listed.get(one.pid or 0))) for one in tenants),
+        reserved_bytes=sum(_reserved(one, listed.get(one.pid or 0)) for one in tenants),
         num_processes=len(gpu.processes) + unlisted,
         max_processes=max_processes,
         has_jobs=any(not one.is_serving for one in tenants),
         others_used_bytes=gpu.used_bytes - serving_used,
         is_shared=any(process.pid not in serving for process in gpu.processes),
+        free_without_jobs_bytes=max(0, gpu.free_bytes + jobs_used - serving_reserved),
     )
+
+
+def _reserved(tenant: Tenant, process: GpuProcess | None) -> int:
+    """Return what a process of ours may still take of its GPU, in bytes."""
+    return max(0, tenant.needed_bytes - _used(tenant, process))
 
 
 def _used(tenant: Tenant, process: GpuProcess | None) -> int:

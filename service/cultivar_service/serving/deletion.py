@@ -43,7 +43,8 @@ class Deletion:
 
         Raises:
             NotFound: there is no such version.
-            FailedPrecondition: an alias points to it, it is being loaded, or it is the start of an unfinished job.
+            FailedPrecondition: an alias points to it, it is being loaded, or an unfinished job starts from it or
+                repeats it.
         """
         name = models.version_name(model, version)
 
@@ -75,8 +76,8 @@ class Deletion:
 
         Raises:
             NotFound: there is no such model.
-            FailedPrecondition: an alias other than `live` points to one of its versions, one is being loaded, or is
-                the start of an unfinished job.
+            FailedPrecondition: an alias other than `live` points to one of its versions, one is being loaded, or an
+                unfinished job starts from one or repeats it.
         """
 
         def forget(connection: sa.Connection) -> None:
@@ -106,8 +107,8 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _check_unused(connection: sa.Connection, name: str) -> None:
-    user = jobs.user_of_weights(connection, name)
+    user = jobs.user_of_version(connection, name)
     if user:
         raise FailedPrecondition(
-            f"{name} gives {user} its weights: wait for its end, or cancel it", reason="VERSION_IN_USE"
+            f"{name} is what {user} starts from or repeats: wait for its end, or cancel it", reason="VERSION_IN_USE"
         )

@@ -17,7 +17,7 @@ class Attempt:
         self.environment = environment
         """What the trainer's process needs to see its device; None: an earlier service has started it."""
         self.begun_at = progress_mark(job)
-        """How far the newest checkpoint was."""
+        """How far the newest checkpoint was when it began."""
         self.start_ns = 0
         """When it began, in Unix time."""
         self.stop = asyncio.Event()

@@ -5,8 +5,10 @@ import asyncio
 from cultivar.v1 import dataset_pb2, training_pb2, training_spec_pb2
 from cultivar_contract import derived
 from cultivar_contract.architectures import ARCHITECTURES
+from cultivar_contract.run_directory import RunDirectory
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.datasets import find
+from cultivar_service.catalog.job_record import identifier
 from cultivar_service.catalog.references import parse_dataset
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
@@ -28,6 +30,7 @@ class DiskRoom:
 
     def __init__(self, config: Config, catalog: Catalog, storage: DataDirectory) -> None:
         self._caches = config.caches
+        self._runs = config.runs
         self._catalog = catalog
         self._storage = storage
 
@@ -39,19 +42,29 @@ class DiskRoom:
         """
         reference = parse_dataset(job.recipe.dataset)
         dataset = await self._catalog.read(lambda connection: find(connection, reference))
-        await asyncio.to_thread(self._check, job.recipe, dataset or dataset_pb2.Dataset())
+        await asyncio.to_thread(self._check, job, dataset or dataset_pb2.Dataset())
 
-    def _check(self, recipe: training_spec_pb2.TrainingSpec, dataset: dataset_pb2.Dataset) -> None:
+    def _check(self, job: training_pb2.TrainingJob, dataset: dataset_pb2.Dataset) -> None:
         # Stores are in the caches already, or older entries of the caches make room for them.
         given_back = sum(entry.size_bytes for entry in derived.entries(self._caches))
-        self._storage.check_free_space(file_bytes(recipe) + max(0, store_bytes(recipe, dataset) - given_back))
+        checkpoint = RunDirectory(self._runs / identifier(job)).checkpoint
+        written = sum(file.stat().st_size for file in checkpoint.glob("*"))  # by earlier attempts
+        self._storage.check_free_space(
+            package_bytes(job.recipe)
+            + (0 if job.export_only else max(0, checkpoint_bytes(job.recipe) - written))
+            + max(0, store_bytes(job.recipe, dataset) - given_back)
+        )
 
 
-def file_bytes(recipe: training_spec_pb2.TrainingSpec) -> int:
-    """Return about how many bytes a job's checkpoints and its package take together, at most."""
-    weights = ARCHITECTURES[recipe.architecture].parameters * _PARAMETER_BYTES
+def package_bytes(recipe: training_spec_pb2.TrainingSpec) -> int:
+    """Return about how many bytes a job's package takes."""
+    return _weights_bytes(recipe) * _PACKAGE_COPIES
+
+
+def checkpoint_bytes(recipe: training_spec_pb2.TrainingSpec) -> int:
+    """Return about how many bytes a job's checkpoints take together, at most."""
     only_head_learns = recipe.mode == training_spec_pb2.FINE_TUNING_MODE_HEAD
-    return weights * (_PACKAGE_COPIES + (0 if only_head_learns else _CHECKPOINT_COPIES))
+    return 0 if only_head_learns else _weights_bytes(recipe) * _CHECKPOINT_COPIES
 
 
 def store_bytes(recipe: training_spec_pb2.TrainingSpec, dataset: dataset_pb2.Dataset) -> int:
@@ -60,3 +73,7 @@ def store_bytes(recipe: training_spec_pb2.TrainingSpec, dataset: dataset_pb2.Dat
     pixels = recipe.input.size**2 * recipe.input.channels
     train = counts.get(dataset_pb2.SPLIT_TRAIN, 0) * pixels * _CROP_SIDE**2 * _ASPECT
     return round(train + counts.get(dataset_pb2.SPLIT_VAL, 0) * pixels)
+
+
+def _weights_bytes(recipe: training_spec_pb2.TrainingSpec) -> int:
+    return ARCHITECTURES[recipe.architecture].parameters * _PARAMETER_BYTES

@@ -152,9 +152,9 @@ class Jobs:
             if find(connection, parse_dataset(recipe.dataset)) is None:  # deleted a moment ago
                 raise dataset_not_found(recipe.dataset, "spec.dataset")
             if recipe.weights.startswith(MODELS):
-                model, version = parse_version(recipe.weights, "spec.weights")
-                if models.get_version(connection, model, version) is None:  # likewise
-                    raise model_not_found(recipe.weights, "spec.weights")
+                _check_version(connection, recipe.weights, "spec.weights")
+            if reproduces:
+                _check_version(connection, reproduces, "name")
             return jobs.insert(connection, job, request_id=request_id, request_digest=digest)
 
         queued = await self._log.change(insert)
@@ -197,7 +197,10 @@ class Jobs:
             FailedPrecondition, QueueFull, TrainerNotInstalled: it can't be exported.
         """
         self._executor.check_installed()
-        return await self._change(job_id, partial(transitions.export, max_queued=self._config.max_queued_jobs))
+        folder = self.directory(job_id).path
+        return await self._change(
+            job_id, partial(transitions.export, max_queued=self._config.max_queued_jobs, folder=folder)
+        )
 
     async def fail_running(self, failure: event_pb2.Failure) -> None:
         """Stop every running trainer and end its job in FAILED; return when that is done."""
@@ -243,6 +246,12 @@ def _repeat(connection: sa.Connection, request_id: str, digest: str) -> training
             reason="REQUEST_ID_REUSED",
         )
     return job
+
+
+def _check_version(connection: sa.Connection, name: str, field: str) -> None:
+    model, version = parse_version(name, field)
+    if models.get_version(connection, model, version) is None:  # deleted a moment ago
+        raise model_not_found(name, field)
 
 
 def _digest(spec: training_spec_pb2.TrainingSpec, reproduces: str) -> str:

@@ -120,12 +120,14 @@ class Runner:
             self.on_end()
 
     async def _work(self, job_id: str, attempt: Attempt) -> training_pb2.TrainingJob:
-        # Read after `attempts` has the job: a stop that was asked for is seen here, or it finds the attempt there.
-        attempt.job, attempt.start_ns = await self._catalog.read(lambda connection: _begun(connection, job_id))
-        if attempt.job.state in (CANCELLING, PAUSING):
-            attempt.stop.set()
-        self._show(attempt, attempt.job)
         try:
+            # Read after `attempts` has the job: a stop that was asked for is seen here, or it finds the attempt there.
+            attempt.job, (attempt.start_ns, attempt.begun_at) = await self._catalog.read(
+                lambda connection: (existing(connection, job_id), jobs.newest_attempt(connection, job_id))
+            )
+            if attempt.job.state in (CANCELLING, PAUSING):
+                attempt.stop.set()
+            self._show(attempt, attempt.job)
             result, end = await self._train(job_id, attempt)
         finally:
             self._placement.release(job_id)
@@ -222,7 +224,8 @@ class Runner:
             self._show(attempt, changed)
             self._log.tell(job_id)
             if measured:
-                await self._placement.learn(changed)
+                with contextlib.suppress(InsufficientDisk):  # what later jobs would gain by it is no reason to fail
+                    await self._placement.learn(changed)
 
         try:
             await trainer.supervise(cancel=attempt.stop, on_tick=follow)
@@ -237,10 +240,6 @@ class Runner:
         attempt.show(job)
         latest = job.latest_epoch if job.HasField("latest_epoch") else None
         self._metrics.show_job(jobs.identifier(job), epochs=job.recipe.epochs, latest=latest)
-
-
-def _begun(connection: sa.Connection, job_id: str) -> tuple[training_pb2.TrainingJob, int]:
-    return existing(connection, job_id), jobs.attempt_start_ns(connection, job_id)
 
 
 def _fail_internally(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -25,7 +26,7 @@ from cultivar_service.training.runner import Runner
 logger = logging.getLogger(__name__)
 
 _LOOK_AHEAD = 50
-"""Waiting jobs, from the first on, for which room is looked for."""
+"""Waiting jobs for which room is looked for at a time: so many from the first on, and so many of the rest in turn."""
 _ROOM_INTERVAL_S = 2.0
 """Seconds after which room is looked for again: neighbours on a device come and go without telling."""
 _TELL_INTERVAL_S = 60.0
@@ -35,7 +36,7 @@ HEAD_PATIENCE_S = 600.0
 
 
 class Head:
-    """The first job for which there is no room, and since when it is that."""
+    """The first job that waits for the end of others, and since when it is that."""
 
     def __init__(self) -> None:
         self._job_id = ""
@@ -74,6 +75,7 @@ class Scheduler:
         self._room = asyncio.Event()
         self._head = Head()
         self._told: dict[str, float] = {}
+        self._passed = 0
         runner.on_end = self._look_for_room
 
     def wake(self) -> None:
@@ -85,8 +87,9 @@ class Scheduler:
         while True:
             self._work.clear()
             self._room.clear()
+            looked_ns = time.time_ns()
             try:
-                await self._rest(refused=await self._start_jobs())
+                await self._rest(looked_ns, refused=await self._start_jobs(looked_ns))
             except Exception:  # One look that went wrong, for whatever reason, must not be the queue's last.
                 logger.exception("jobs can't be started just now")
                 await asyncio.sleep(_ROOM_INTERVAL_S)
@@ -95,30 +98,27 @@ class Scheduler:
         self._work.set()
         self._room.set()
 
-    async def _rest(self, *, refused: bool) -> None:
+    async def _rest(self, looked_ns: int, *, refused: bool) -> None:
         event = self._room if refused else self._work
-        limit_s = _ROOM_INTERVAL_S if refused else await self._seconds_to_retry()
+        limit_s = _ROOM_INTERVAL_S if refused else await self._seconds_to_retry(looked_ns)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), limit_s)
 
-    async def _seconds_to_retry(self) -> float | None:
-        time_ns = time.time_ns()
-        retry_ns = await self._catalog.read(lambda connection: queue.next_retry_ns(connection, time_ns))
-        return None if retry_ns is None else (retry_ns - time_ns) / 1e9
+    async def _seconds_to_retry(self, looked_ns: int) -> float | None:
+        # Of all that were not ready when jobs were looked for: some may have become so while others were started.
+        retry_ns = await self._catalog.read(lambda connection: queue.next_retry_ns(connection, looked_ns))
+        return None if retry_ns is None else max(0.0, (retry_ns - time.time_ns()) / 1e9)
 
-    async def _start_jobs(self) -> bool:
-        """Start what can be started; tell whether something else is ready and waits for room."""
+    async def _start_jobs(self, ready_ns: int) -> bool:
+        """Start what is ready and can be started; tell whether something else is ready and waits for room."""
         try:
             self._executor.check_installed()
         except TrainerNotInstalled:
             return False  # jobs of an installation that had one wait for it to come back
-        waiting = await self._catalog.read(
-            lambda connection: queue.in_order(
-                connection, self._config.priority_ageing, ready_ns=time.time_ns(), limit=_LOOK_AHEAD
-            )
-        )
+        waiting = await self._catalog.read(lambda connection: self._next_jobs(connection, ready_ns))
         refusals: dict[str, str] = {}
         settling = False
+        has_head = False
         kept_free: frozenset[str] = frozenset()
         for job in waiting:
             job_id = jobs.identifier(job)
@@ -131,11 +131,23 @@ class Scheduler:
             elif isinstance(place, Place):
                 await self._start(job_id, place)
             else:
-                if not refusals and self._head.has_lost_patience(job_id, time.monotonic()):
-                    kept_free = _kinds(job)
+                if place.ends_with_jobs and not has_head:
+                    has_head = True
+                    if self._head.has_lost_patience(job_id, time.monotonic()):
+                        kept_free = _kinds(job)
                 refusals[job_id] = place.reason
         await self._tell({jobs.identifier(job): job for job in waiting}, refusals)
-        return settling or bool(refusals)
+        return settling or bool(refusals) or len(waiting) >= _LOOK_AHEAD
+
+    def _next_jobs(self, connection: sa.Connection, ready_ns: int) -> list[training_pb2.TrainingJob]:
+        """Return the first jobs, and some of those behind them: others each time, until all have had their turn."""
+        look = partial(queue.in_order, connection, self._config.priority_ageing, ready_ns=ready_ns, limit=_LOOK_AHEAD)
+        self._passed += _LOOK_AHEAD
+        found = look(offset=self._passed)
+        if not found:
+            self._passed = _LOOK_AHEAD
+            found = look(offset=self._passed)
+        return look() + found
 
     async def _place(self, job: training_pb2.TrainingJob) -> Place | NoRoom | None:
         """Return a job's place, or why it has none; None where it had to be failed."""
@@ -143,7 +155,7 @@ class Scheduler:
             await self._disk_room.check(job)
             return await self._placement.place(job)
         except InsufficientDisk as error:
-            return NoRoom(error.message)
+            return NoRoom(error.message, ends_with_jobs=False)
         except Exception:  # One job that can't be judged, for whatever reason, must not hold up those behind it.
             logger.exception("job %s: internal error", job.name)
             await self._append(jobs.identifier(job), [state_event(FAILED, internal_error())])
@@ -166,10 +178,9 @@ class Scheduler:
     async def _tell(self, waiting: dict[str, training_pb2.TrainingJob], refusals: dict[str, str]) -> None:
         """Say why jobs wait, where that has changed."""
         time_s = time.monotonic()
-        self._told = {job_id: told for job_id, told in self._told.items() if job_id in refusals}
+        self._told = {job_id: told for job_id, told in self._told.items() if time_s - told < _TELL_INTERVAL_S}
         for job_id, reason in refusals.items():
-            told = self._told.get(job_id)
-            if reason == waiting[job_id].waiting_reason or (told is not None and time_s - told < _TELL_INTERVAL_S):
+            if reason == waiting[job_id].waiting_reason or job_id in self._told:
                 continue
             self._told[job_id] = time_s
             refused = event_pb2.PlacementRefused(reason=reason)

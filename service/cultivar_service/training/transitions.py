@@ -1,6 +1,7 @@
 """Which state a job may be asked into from which. Each function is one transaction; repeating it changes nothing."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -19,9 +20,10 @@ from cultivar_service.catalog.job_record import (
     state_event,
     state_name,
 )
-from cultivar_service.catalog.references import parse_dataset
+from cultivar_service.catalog.references import parse_dataset, parse_version
 from cultivar_service.errors import FailedPrecondition, QueueFull
 from cultivar_service.training.job_log import existing
+from cultivar_service.training.train_request import MODELS
 
 _CANCELS: Mapping[int, state_pb2.TrainingJobState] = {
     QUEUED: CANCELLED,
@@ -79,8 +81,14 @@ def resume(connection: sa.Connection, job_id: str, *, max_queued: int) -> traini
     return jobs.append(connection, job_id, [state_event(QUEUED)])
 
 
-def export(connection: sa.Connection, job_id: str, *, max_queued: int) -> training_pb2.TrainingJob:
+def export(connection: sa.Connection, job_id: str, *, max_queued: int, folder: Path) -> training_pb2.TrainingJob:
     """Queue a cancelled or failed job again, to export its best epoch.
+
+    Args:
+        connection: to the catalog.
+        job_id: whose.
+        max_queued: most jobs that may wait.
+        folder: its run directory, which retention may have removed.
 
     Raises:
         NotFound: there is no such job.
@@ -89,7 +97,7 @@ def export(connection: sa.Connection, job_id: str, *, max_queued: int) -> traini
     job = existing(connection, job_id)
     if job.export_only and job.state not in (CANCELLED, FAILED):
         return job
-    _check_exportable(connection, job)
+    _check_exportable(connection, job, folder)
     check_queue(connection, max_queued)
     return jobs.append(connection, job_id, [state_event(QUEUED)])
 
@@ -119,7 +127,7 @@ def check_queue(connection: sa.Connection, max_queued: int) -> None:
         raise QueueFull(f"{max_queued} jobs wait already: cancel some", retry_after_s=60)
 
 
-def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob) -> None:
+def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob, folder: Path) -> None:
     if job.state not in (CANCELLED, FAILED):
         remedy = "it has its version" if job.state in FINAL else "cancel it first"
         raise FailedPrecondition(f"{job.name} is {state_name(job.state)}: {remedy}", reason="JOB_NOT_EXPORTABLE")
@@ -132,6 +140,10 @@ def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob) 
         raise FailedPrecondition(
             f"{job.name} ended before its first epoch did: create it again", reason="NOTHING_TO_EXPORT"
         )
+    if not folder.is_dir():
+        raise FailedPrecondition(
+            f"{job.name} ended so long ago that its files were removed: create it again", reason="NOTHING_TO_EXPORT"
+        )
     if (version := models.version_of_job(connection, job.name)) is not None:
         raise FailedPrecondition(
             f"{job.name} made {version}, which was rejected, and makes no other: create it again",
@@ -141,3 +153,10 @@ def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob) 
         raise FailedPrecondition(
             f"{job.recipe.dataset}, which {job.name} learned from, is gone: import it again", reason="DATASET_GONE"
         )
+    if job.recipe.weights.startswith(MODELS):
+        model, number = parse_version(job.recipe.weights)
+        if models.get_version(connection, model, number) is None:
+            raise FailedPrecondition(
+                f"{job.recipe.weights}, whose frozen weights {job.name} shares, is gone: create it again from another",
+                reason="SOURCE_VERSION_GONE",
+            )

@@ -1,19 +1,22 @@
 """What gives way when the disk runs short."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 from running_service import make_config, refused, running
 
-from cultivar.v1 import dataset_pb2, event_pb2, training_spec_pb2
+from cultivar.v1 import dataset_pb2, event_pb2, training_pb2, training_spec_pb2
 from cultivar_contract import derived
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
+from cultivar_service.errors import InsufficientDisk
 from cultivar_service.housekeeping.disk_watch import DiskWatch
 from cultivar_service.telemetry.disk import DiskMetrics
 from cultivar_service.training import disk_room
@@ -98,11 +101,34 @@ def test_what_a_job_will_write_follows_its_network_images_and_mode() -> None:
     splits = [dataset_pb2.DatasetSplit(split=split, image_count=count) for split, count in counts.items()]
 
     weights = 25_557_032 * 4
-    assert disk_room.file_bytes(everything) == 17 * weights
-    assert disk_room.file_bytes(recipe(training_spec_pb2.FINE_TUNING_MODE_HEAD)) == 2 * weights
+    assert disk_room.package_bytes(everything) == 2 * weights
+    assert disk_room.checkpoint_bytes(everything) == 15 * weights
+    assert disk_room.checkpoint_bytes(recipe(training_spec_pb2.FINE_TUNING_MODE_HEAD)) == 0
     # 224 px with a margin of 1.15 and a third more for the longer side; test images are never stored.
     stores = disk_room.store_bytes(everything, dataset_pb2.Dataset(splits=splits))
     assert 1000 * 257 * 343 * 3 < stores < 1.1 * 1000 * 258 * 344 * 3
+
+
+async def test_a_job_that_goes_on_needs_no_room_for_the_checkpoints_that_it_has(tmp_path: Path) -> None:
+    config = make_config(tmp_path, min_free_bytes=shutil.disk_usage(tmp_path).free - (4 << 30), critical_free_bytes=0)
+    storage, catalog = DataDirectory(config), Catalog(config.catalog)
+    room = disk_room.DiskRoom(config, catalog, storage)
+    recipe = training_spec_pb2.TrainingSpec(architecture="vgg16", dataset="flowers/versions/1")
+    job = training_pb2.TrainingJob(name="trainingJobs/large", recipe=recipe)
+    try:
+        with pytest.raises(InsufficientDisk):
+            await room.check(job)
+        exported = training_pb2.TrainingJob(name=job.name, recipe=recipe, export_only=True)
+        await room.check(exported)
+
+        checkpoint = config.runs / "large/checkpoint"
+        checkpoint.mkdir(parents=True)
+        with (checkpoint / "1.pt").open("wb") as file:
+            file.truncate(disk_room.checkpoint_bytes(recipe))  # its size is told, its blocks are not taken
+        await room.check(job)
+    finally:
+        catalog.close()
+        storage.close()
 
 
 def test_waiting_for_a_cache_that_is_being_removed_ends_without_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 from published_models import ALWAYS, publish
-from running_service import Client, make_config, running
+from running_service import CANCELLED, Client, make_config, refused, running
 
 from cultivar.v1 import dataset_pb2, model_pb2
 
@@ -74,6 +74,24 @@ async def test_an_unsuccessful_job_keeps_its_checkpoints_for_an_export(tmp_path:
 
         assert [path.name for path in (folder / "checkpoint").iterdir()] == ["last.pt"]
         assert not (folder / "package").exists()
+
+
+async def test_a_job_whose_files_were_removed_is_not_queued_for_an_export(tmp_path: Path, package: Path) -> None:
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (service, client):
+        await client.import_flowers()
+        job = await client.create_job()
+        await client.first_epoch(job.name)
+        await client.cancel(job.name)
+        job = await client.reached(job.name, CANCELLED)
+        job.end_time.FromSeconds(int(time.time()) - 31 * DAY_S)
+        replace(config.catalog, "jobs", job)
+        await service.housekeeper.tidy()
+
+        refusal = await refused(client.export(job.name))
+
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "NOTHING_TO_EXPORT")
+        assert (await client.job(job.name)).state == CANCELLED
 
 
 async def test_failed_imports_go_when_they_are_old(tmp_path: Path) -> None:

@@ -244,3 +244,18 @@ async def test_reserved_memory_and_refusals_are_counted(tmp_path: Path) -> None:
     assert reserved == 2 * (GB + (500 << 20))
     assert after is None
     assert metrics.registry.get_sample_value("cultivar_placement_refusals_total") == 1
+
+
+@pytest.mark.parametrize(("others_bytes", "ends_with_jobs"), [(0, True), (6 * GB, False)])
+async def test_a_refusal_says_whether_the_end_of_our_jobs_will_make_room(
+    tmp_path: Path, others_bytes: int, ends_with_jobs: bool
+) -> None:
+    gpu = FakeGpu(total_bytes=10 * GB)
+    with placement_on(tmp_path, gpu) as placement:
+        assert isinstance(await placement.place(make_job("a")), Place)  # of which NVML does not know yet
+        gpu.processes[7] = others_bytes
+
+        refused = await placement.place(make_job("b"))
+
+    assert isinstance(refused, NoRoom)
+    assert refused.ends_with_jobs is ends_with_jobs

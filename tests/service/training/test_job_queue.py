@@ -1,15 +1,21 @@
 """Which waiting job starts next, and what the others are told."""
 
+import asyncio
+import os
+import shutil
+import signal
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from lone_jobs import create, jobs_of, when
-from running_service import CANCELLED, QUEUED, SUCCEEDED, make_config, running, scheduling
+from running_service import CANCELLED, QUEUED, RUNNING, SUCCEEDED, make_config, running, scheduling
 
 from cultivar.v1 import event_pb2, training_pb2, training_spec_pb2
 from cultivar_service.catalog import jobs, queue
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.placement.placement import NoRoom, Place, Placement
+from cultivar_service.training import scheduler
 from cultivar_service.training.scheduler import HEAD_PATIENCE_S, Head
 
 MINUTE_NS = 60 * 10**9
@@ -98,7 +104,7 @@ class OneModelAtATime(Placement):
 
     async def place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
         if job.recipe.model in self.taken.values():
-            return NoRoom(f"{job.recipe.model} has its job")
+            return NoRoom(f"{job.recipe.model} has its job", ends_with_jobs=True)
         self.taken[jobs.identifier(job)] = job.recipe.model
         return Place(event=event_pb2.Placed(device="cpu", reason="free"))
 
@@ -126,6 +132,96 @@ async def test_a_job_without_room_is_overtaken_told_why_and_started_when_there_i
         assert overtaking.placement.reason == "free"
         assert (waiting.state, waiting.waiting_reason) == (QUEUED, "flowers has its job")
         assert (ended.waiting_reason, ended.placement.device) == ("", "cpu")
+
+
+class SlowPlacement(OneModelAtATime):
+    """Takes its time over one model's jobs."""
+
+    def __init__(self, slow_model: str) -> None:
+        super().__init__()
+        self._slow_model = slow_model
+
+    async def place(self, job: training_pb2.TrainingJob) -> Place | NoRoom:
+        if job.recipe.model == self._slow_model:
+            await asyncio.sleep(0.6)
+        return await super().place(job)
+
+
+async def test_a_retry_that_falls_due_while_another_job_is_being_placed_is_not_missed(
+    tmp_path: Path, package: Path
+) -> None:
+    config = make_config(tmp_path, behaviour="gated", package=package, retry_delay_s=0.3)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=SlowPlacement("other")) as found:
+        first = await create(found, model="flowers")
+        await when(found, first, lambda job: job.HasField("latest_epoch"))
+        trainer = found.directory(first).holder()
+        assert trainer is not None
+        os.kill(trainer.pid, signal.SIGKILL)
+        await when(found, first, lambda job: job.HasField("retry_time"))
+        other = await create(found, model="other")
+
+        await when(found, other, lambda job: job.HasField("latest_epoch"))
+        again = await when(found, first, lambda job: job.attempt == 2)
+        for job_id in (first, other):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert again.state == RUNNING
+
+
+async def test_a_job_that_the_end_of_others_will_not_help_holds_up_nobody_however_long_it_waits(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_PATIENCE_S", 0.0)
+    short_of_disk = shutil.disk_usage(tmp_path).free - (4 << 30)
+    config = make_config(tmp_path, package=package, min_free_bytes=short_of_disk, critical_free_bytes=0)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config) as found:
+        large = await create(found, architecture="vgg16")
+        await when(found, large, lambda job: job.waiting_reason)
+        small = await create(found)
+        await when(found, small, lambda job: job.state == SUCCEEDED)
+
+        assert "disk" in (await found.get(large)).waiting_reason
+
+
+async def test_room_is_found_for_a_job_far_behind_those_that_have_none(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_LOOK_AHEAD", 2)
+    monkeypatch.setattr(scheduler, "_ROOM_INTERVAL_S", 0.02)
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=OneModelAtATime()) as found:
+        waiting = [await create(found, model="flowers") for _ in range(8)]
+        last = await create(found, model="other")
+        started = await when(found, last, lambda job: job.HasField("latest_epoch"))
+        for job_id in (*reversed(waiting), last):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert started.state == RUNNING
+
+
+async def test_a_job_that_others_would_overtake_for_ever_gets_its_room(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_PATIENCE_S", 0.0)
+    config = make_config(tmp_path, behaviour="gated", package=package)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config, placement=OneModelAtATime()) as found:
+        first, second, other = [await create(found, model=model) for model in ("flowers", "flowers", "other")]
+        waiting = await when(found, other, lambda job: job.waiting_reason)
+        for job_id in (first, second, other):
+            await found.cancel(job_id)
+            await when(found, job_id, lambda job: job.state == CANCELLED)
+
+        assert "may overtake it" in waiting.waiting_reason
 
 
 def test_the_first_in_the_queue_is_overtaken_for_some_minutes_only() -> None:

@@ -23,10 +23,11 @@ from running_service import (
     eventually,
     make_config,
     running,
+    scheduling,
     states,
 )
 
-from cultivar.v1 import training_pb2
+from cultivar.v1 import event_pb2, training_pb2
 from cultivar_service.catalog import job_record, jobs
 from cultivar_service.catalog.database import Catalog
 
@@ -110,6 +111,25 @@ async def test_a_job_whose_trainer_died_meanwhile_is_tried_again_at_once(tmp_pat
         assert states(events) == [QUEUED, RUNNING, QUEUED, RUNNING, SUCCEEDED]
         failed = next(event.attempt_failed for event in events if event.HasField("attempt_failed"))
         assert (failed.cause.reason, failed.retry_seconds) == ("TRAINER_LOST", 0)
+
+
+async def test_progress_that_the_service_before_saw_counts_as_the_attempt_s(tmp_path: Path, package: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
+        await client.import_flowers()
+        job = await client.create_job(scheduling=scheduling(attempts_without_progress=0))
+        await client.first_epoch(job.name)
+        pid = int(re.findall(r"trainer (\d+)", await client.log(job.name))[0])
+    written = event_pb2.JobEvent(checkpoint_written=event_pb2.CheckpointWritten(epoch=1, step=1))
+    await rewrite(tmp_path, lambda connection: jobs.append(connection, jobs.identifier(job), [written]))
+    os.killpg(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitpid, pid, 0)  # this process stands for the service that was killed
+
+    async with running(make_config(tmp_path, package=package)) as (_, client):
+        events = await client.events(job.name)
+
+        assert states(events) == [QUEUED, RUNNING, QUEUED, RUNNING, SUCCEEDED]
+        failed = next(event.attempt_failed for event in events if event.HasField("attempt_failed"))
+        assert failed.attempts_without_progress == 0
 
 
 async def test_a_job_that_was_about_to_start_is_started_by_the_next_service(tmp_path: Path, package: Path) -> None:

@@ -82,12 +82,14 @@ async def test_a_job_that_starts_from_a_version_is_told_its_folder_and_keeps_it_
         await client.training.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(name=job.name))
         await client.events(job.name)
         await client.models.DeleteModelVersion(second)
+        without_source = await refused(client.export(job.name))
 
         assert (unfinished.code, unfinished.reason) == ("FAILED_PRECONDITION", "JOB_NOT_SUCCEEDED")
         assert request["source"] == str((tmp_path / "data/models/flowers/2").resolve())
         assert request["recipe"]["weights"] == "models/flowers/versions/2"
         assert (in_use.code, in_use.reason) == ("FAILED_PRECONDITION", "VERSION_IN_USE")
         assert job.name in model_in_use.message
+        assert (without_source.code, without_source.reason) == ("FAILED_PRECONDITION", "SOURCE_VERSION_GONE")
 
 
 async def test_weights_that_nobody_can_give_are_refused_beside_all_else(
