@@ -231,7 +231,7 @@ async def test_what_expired_and_files_without_a_record_are_discarded(tmp_path: P
     async with running(make_config(tmp_path, upload_expiry_s=0.3)) as (service, client):
         name = (await announce(client)).name
         await client.datasets.UploadChunks(chunks(name, DATA[:10]))
-        (tmp_path / "data/uploads/orphan").write_bytes(b"x")
+        (tmp_path / "data/uploads/20260101-000000-abcdef").write_bytes(b"x")
         await service.uploads.sweep()
         assert files(tmp_path) == [name.split("/")[1]]
         await asyncio.sleep(0.3)
@@ -239,6 +239,15 @@ async def test_what_expired_and_files_without_a_record_are_discarded(tmp_path: P
 
         assert (await refused(get(client, name))).code == "NOT_FOUND"
         assert files(tmp_path) == []
+
+
+async def test_what_is_none_of_the_service_s_files_stays_and_disturbs_nobody(tmp_path: Path) -> None:
+    (tmp_path / "data/uploads/lost+found").mkdir(parents=True)
+    async with running(make_config(tmp_path)) as (service, client):
+        await service.uploads.sweep()
+
+        assert (await upload(client)).state == FINISHED
+        assert "lost+found" in files(tmp_path)
 
 
 def imports(name: str, request_id: str = "") -> dataset_pb2.CreateDatasetRequest:
