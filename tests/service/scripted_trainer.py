@@ -3,8 +3,9 @@
 Behaviours of `train`: succeed, crash (after an epoch), stubborn (ignores SIGTERM), gated (waits for RUN_DIR/go after
 its first epoch; stops when told to), silent-end (no result), foreign (writes what a trainer must not), slow-lock (takes
 its lock late), fail, out-of-memory, mortal (dies after every epoch, and goes on after the last checkpoint), flaky (dies
-in its first attempt only). All but fail export when they are asked to. Of `import_dataset`: lost-once (dies in its first
-attempt only), lost-always.
+in its first attempt only). All but fail export when they are asked to.
+
+Behaviours of `import_dataset`: succeed, stubborn, slow-lock, lost-once (dies in its first attempt only), lost-always.
 """
 
 import hashlib
