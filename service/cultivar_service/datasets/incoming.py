@@ -70,12 +70,19 @@ class UploadFiles:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     async def open(self, upload_id: str, received_bytes: int) -> IncomingArchive:
-        """Open or make the file of an upload.
+        """Open or make the file of an upload. Whoever leaves meanwhile leaves none open.
 
         Raises:
             OSError: it can't be.
         """
-        return await self.work(lambda: IncomingArchive(self._folder / upload_id, received_bytes))
+        opening = asyncio.ensure_future(self.work(lambda: IncomingArchive(self._folder / upload_id, received_bytes)))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                await self.work(opening.result().close)
+            raise
 
     async def digest(self, upload_id: str) -> str:
         """Return the sha256 of an upload's file, in hexadecimal.

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from running_service import Client, eventually, make_config, refused, running
 
 from cultivar.v1 import dataset_pb2
 from cultivar_service.config import Security
+from cultivar_service.datasets import incoming
 
 RECEIVING, FINISHED = dataset_pb2.UPLOAD_STATE_RECEIVING, dataset_pb2.UPLOAD_STATE_FINISHED
 DATA = bytes(range(256)) * 40
@@ -140,6 +142,39 @@ async def test_a_call_under_way_at_shutdown_ends_with_draining_and_keeps_its_byt
 
 async def _size(folder: Path, size: int) -> bool | None:
     return any(path.stat().st_size == size for path in (folder / "data/uploads").iterdir()) or None
+
+
+async def test_a_caller_who_leaves_while_the_file_is_opened_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    is_open = incoming.IncomingArchive.__init__
+
+    def late(archive: incoming.IncomingArchive, path: Path, received_bytes: int) -> None:
+        begun.set()
+        go.wait(5)
+        is_open(archive, path, received_bytes)
+
+    monkeypatch.setattr(incoming.IncomingArchive, "__init__", late)
+    async with running(make_config(tmp_path)) as (_, client):
+        name = (await announce(client)).name
+        call = client.datasets.UploadChunks()
+        await call.write(Chunk(upload=name, offset=0, data=DATA[:800]))
+        await asyncio.to_thread(begun.wait, 5)
+        call.cancel()
+        await asyncio.sleep(0.1)
+        go.set()
+
+        async def free() -> bool | None:
+            return (await refused(finish(client, name))).reason == "UPLOAD_INCOMPLETE" or None
+
+        await eventually(free)
+        assert not open_files(tmp_path / "data/uploads")
+
+
+def open_files(folder: Path) -> list[str]:
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [target for link in links if (target := str(link.readlink())).startswith(str(folder))]
 
 
 async def test_other_bytes_than_announced_are_refused_and_the_upload_starts_anew(tmp_path: Path) -> None:
