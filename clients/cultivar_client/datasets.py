@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ from google.protobuf import empty_pb2
 
 from cultivar.v1 import dataset_pb2, dataset_pb2_grpc
 from cultivar_client.connection import Connection
+from cultivar_client.resume import resumed
 
 POLL_INTERVAL_S = 0.5
 
@@ -45,25 +46,20 @@ class DatasetCalls(Connection):
         relative to its archive. `replace_prefixes` are what paths in lists begin with, and shall begin with.
         Raises CultivarError.
         """
-        named = {"SPLIT_TRAIN": train_list, "SPLIT_VAL": val_list, "SPLIT_TEST": test_list}
-        lists = [dataset_pb2.LabelList(path=path, split=split) for split, path in named.items() if path is not None]
         source = dataset_pb2.DatasetSource(
             builtin=builtin,
             folder=folder,
             upload=upload,
             class_names=class_names,
             split_seed=split_seed,
-            label_lists=[*lists, *(dataset_pb2.LabelList(path=path) for path in labels)],
-            replace_prefixes=[
-                dataset_pb2.PrefixReplacement(old_prefix=old, new_prefix=new) for old, new in replace_prefixes.items()
-            ],
+            label_lists=label_lists(train_list, val_list, test_list, labels),
+            replace_prefixes=prefix_replacements(replace_prefixes),
+            split_shared_list=split_shared_list,
             held_out_fraction=held_out_fraction,
             folds=folds,
             fold=fold,
             drop_leaks=drop_leaks,
         )
-        if split_shared_list:
-            source.split_shared_list = True
         request = dataset_pb2.CreateDatasetRequest(
             dataset_id=dataset_id, source=source, request_id=request_id or uuid.uuid4().hex
         )
@@ -74,19 +70,24 @@ class DatasetCalls(Connection):
         request = dataset_pb2.CheckDatasetRequest(source=source)
         return self._stream(self._datasets.CheckDataset, request, dataset_pb2.DatasetCheckUpdate)
 
-    async def wait_for_dataset(
+    def wait_for_dataset(
         self, name: str, *, poll_interval_s: float = POLL_INTERVAL_S
     ) -> AsyncIterator[dataset_pb2.Dataset]:
         """Yields the import called `name` each time it is asked about; the last one is READY or FAILED.
 
-        Raises CultivarError.
+        When the service goes away, waits up to 60 s for it to come back: it goes on with its imports. Raises
+        CultivarError.
         """
-        while True:
-            dataset = await self.get_dataset(name)
-            yield dataset
-            if dataset.state != dataset_pb2.DATASET_STATE_IMPORTING:
-                return
-            await asyncio.sleep(poll_interval_s)
+
+        async def ask(_: None) -> AsyncGenerator[dataset_pb2.Dataset, None]:
+            while True:
+                dataset = await self.get_dataset(name)
+                yield dataset
+                if dataset.state != dataset_pb2.DATASET_STATE_IMPORTING:
+                    return
+                await asyncio.sleep(poll_interval_s)
+
+        return resumed(ask, lambda _: None, None)
 
     async def get_dataset(self, name: str) -> dataset_pb2.Dataset:
         """Answers a version or an import; a bare name is its newest version. Raises CultivarError."""
@@ -108,3 +109,17 @@ class DatasetCalls(Connection):
     @property
     def _datasets(self) -> Any:
         return self._stub(dataset_pb2_grpc.DatasetServiceStub)
+
+
+def label_lists(
+    train_list: str | None, val_list: str | None, test_list: str | None, labels: Sequence[str]
+) -> list[dataset_pb2.LabelList]:
+    """Makes the lists of a source: one for each split that has one, and those whose splits are not said."""
+    named = {"SPLIT_TRAIN": train_list, "SPLIT_VAL": val_list, "SPLIT_TEST": test_list}
+    lists = [dataset_pb2.LabelList(path=path, split=split) for split, path in named.items() if path is not None]
+    return [*lists, *(dataset_pb2.LabelList(path=path) for path in labels)]
+
+
+def prefix_replacements(prefixes: Mapping[str, str]) -> list[dataset_pb2.PrefixReplacement]:
+    """Makes a source's replacements of what paths in lists begin with: old ones, and what they become."""
+    return [dataset_pb2.PrefixReplacement(old_prefix=old, new_prefix=new) for old, new in prefixes.items()]

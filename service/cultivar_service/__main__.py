@@ -94,6 +94,9 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         critical_free_bytes=_number("critical_free_bytes", critical) if critical else None,
         keep_runs_days=_number("keep_runs_days", setting("keep_runs_days", "30")),
         keep_versions=_number("keep_versions", setting("keep_versions", "0")),
+        max_upload_bytes=_number("max_upload_bytes", setting("max_upload_bytes", str(50 << 30))),
+        max_uploads_bytes=_number("max_uploads_bytes", setting("max_uploads_bytes", str(200 << 30))),
+        upload_expiry_s=_decimal("upload_expiry_s", setting("upload_expiry_s", "86400")),
         inference_threads=_number("inference_threads", setting("inference_threads", "1")),
         security=Security(
             certificate=file("tls_certificate"),
@@ -174,6 +177,17 @@ def _parser() -> argparse.ArgumentParser:
         "--critical-free-bytes",
         metavar="N",
         help="free disk space below which running jobs and imports are stopped (default: a quarter of that)",
+    )
+    parser.add_argument("--max-upload-bytes", metavar="N", help="size of one uploaded archive (default: 50 GiB)")
+    parser.add_argument(
+        "--max-uploads-bytes",
+        metavar="N",
+        help="size of one token's uploads, or of everybody's where there are no tokens (default: 200 GiB)",
+    )
+    parser.add_argument(
+        "--upload-expiry-s",
+        metavar="S",
+        help="seconds after its last byte at which an upload that no import uses is discarded (default: a day)",
     )
     parser.add_argument(
         "--keep-runs-days", metavar="N", help="days that the files of ended jobs are kept (default: 30; 0: for ever)"

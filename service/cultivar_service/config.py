@@ -205,11 +205,13 @@ class Config:
             "max_running_imports",
             "max_message_bytes",
             "max_queued_images",
+            "max_upload_bytes",
+            "max_uploads_bytes",
             "inference_threads",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: use 1 or more")
-        for name in ("max_running_jobs", "serving_gpu_bytes", "retry_delay_s", "priority_ageing"):
+        for name in ("max_running_jobs", "serving_gpu_bytes", "retry_delay_s", "priority_ageing", "upload_expiry_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)}: use 0 or more")
         for name in ("min_free_bytes", "keep_runs_days", "keep_versions"):

@@ -189,7 +189,7 @@ class Service:
             logger.warning("whoever can reach %s may do everything: no tokens are asked for", self.grpc_address)
         await self.housekeeper.mark_missing()
         await self._live.start()
-        await self.uploads.start()
+        self.uploads.start()
         await self._imports.start()
         await self.jobs.start()
         self.housekeeper.start()

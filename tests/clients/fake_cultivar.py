@@ -234,6 +234,9 @@ class FakeCultivar(
 
     def GetDataset(self, request, context):
         self._note(request, context)
+        if self.imports[0] is None:
+            self.imports.pop(0)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
         return self.imports.pop(0)
 
     def ListModels(self, request, context):

@@ -154,9 +154,9 @@ def test_a_log_goes_on_in_the_attempt_where_it_broke(fake):
     ]
 
 
-def test_waiting_for_a_data_set_ends_when_it_is_ready(fake):
+def test_waiting_for_a_data_set_survives_a_restart_and_ends_when_it_is_ready(fake):
     ready = dataset_pb2.Dataset(name="datasets/flowers/versions/1", state=dataset_pb2.DATASET_STATE_READY)
-    fake.imports = [dataset_pb2.Dataset(state=dataset_pb2.DATASET_STATE_IMPORTING), ready]
+    fake.imports = [dataset_pb2.Dataset(state=dataset_pb2.DATASET_STATE_IMPORTING), None, ready]
 
     seen = call(fake, lambda client: collect(client.wait_for_dataset("x", poll_interval_s=0.01)))
 

@@ -394,6 +394,17 @@ def test_a_folder_is_checked_as_it_would_be_imported(fake, cultivar):
     assert ["rose/3.jpg", "the", "image", "has", "0", "bytes"] in [line.split() for line in lines]
 
 
+def test_a_folder_with_lists_is_checked_too(fake, cultivar):
+    lists = ("--train-list", "train.csv", "--val-list", "held.csv", "--test-list", "held.csv", "--split-shared-list")
+    result = cultivar("datasets", "check", "roses", *lists, "--replace-prefix", "/home/me=.")
+
+    assert result.exit_code == 0
+    source = fake.requests[0].source
+    assert [(one.path, one.split) for one in source.label_lists] == [("train.csv", 1), ("held.csv", 2), ("held.csv", 3)]
+    assert source.split_shared_list
+    assert (source.replace_prefixes[0].old_prefix, source.replace_prefixes[0].new_prefix) == ("/home/me", ".")
+
+
 def test_a_check_as_json_is_the_report_alone(fake, cultivar):
     result = cultivar("datasets", "check", "roses", "--json")
 

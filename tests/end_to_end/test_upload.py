@@ -24,10 +24,12 @@ def test_a_folder_that_is_sent_and_an_archive_of_it_become_the_version_that_the_
         archive.add(flowers_folder, "flowers")
 
     folder = json.loads(service.cultivar(f"datasets upload sent {flowers_folder} --json"))
+    folded = json.loads(service.cultivar(f"datasets upload sent {flowers_folder} --folds 3 --drop-leaks near --json"))
     packed = service.cultivar(f"datasets upload packed {tmp_path}/flowers.tar.gz")
 
     assert folder["name"] == "datasets/sent/versions/1"
     assert folder["digest"] == there["digest"]
+    assert "3-fold, fold 1, stratified, seed 0" in folded["splitProtocol"]
     assert packed.startswith("uploading ")
     assert there["digest"] in packed
     assert not list((service.data / "uploads").iterdir())
@@ -46,7 +48,7 @@ def test_lists_are_read_where_the_command_says(service: RunningService, flowers_
         f"datasets upload halves {tmp_path}/flowers {options} --val-list val.csv --test-list val.csv", expect=1
     )
 
-    assert json.loads(dataset)["splitProtocol"] == "as listed"
+    assert json.loads(dataset)["splitProtocol"] == "as listed train+val 60/20"
     assert "'val.csv' is validation and test list: set split_shared_list" in shared
 
 

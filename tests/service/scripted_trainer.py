@@ -4,6 +4,8 @@ Behaviours of `train`: succeed, crash (after an epoch), stubborn (ignores SIGTER
 its first epoch; stops when told to), silent-end (no result), foreign (writes what a trainer must not), slow-lock (takes
 its lock late), fail, out-of-memory, mortal (dies after every epoch, and goes on after the last checkpoint), flaky (dies
 in its first attempt only). All but fail export when they are asked to.
+
+Behaviours of `import_dataset`: succeed, stubborn, slow-lock, lost-once (dies in its first attempt only), lost-always.
 """
 
 import hashlib
@@ -57,6 +59,8 @@ def tell(*_: object) -> None:
 
 def import_dataset(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict | None:
     events.write(event_pb2.JobEvent(progress=event_pb2.Progress(stage="hashing", done=1, total=2, unit="files")))
+    if behaviour == "lost-always" or (behaviour, run.read_request()[0]) == ("lost-once", 1):
+        os.kill(os.getpid(), signal.SIGKILL)
     if request["builtin"] == "cifar10":
         return None
     (run.path / "dataset").mkdir()

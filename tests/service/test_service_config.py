@@ -122,3 +122,14 @@ def test_disk_limits_and_retention_are_settings() -> None:
         read_config(["--keep-versions=-1"], {})
     with pytest.raises(ValueError, match="critical_free_bytes 5000: use 0 to min_free_bytes, which is 4000"):
         read_config([], {**environment, "CULTIVAR_CRITICAL_FREE_BYTES": "5000"})
+
+
+def test_what_uploads_may_take_can_be_set() -> None:
+    environment = {"CULTIVAR_MAX_UPLOAD_BYTES": "1000", "CULTIVAR_UPLOAD_EXPIRY_S": "1.5"}
+    config = read_config(["--max-uploads-bytes", "5000"], environment)
+
+    assert (config.max_upload_bytes, config.max_uploads_bytes, config.upload_expiry_s) == (1000, 5000, 1.5)
+    assert read_config([], {}).upload_expiry_s == 86400
+    for name, value in (("MAX_UPLOAD_BYTES", "0"), ("MAX_UPLOADS_BYTES", "-1"), ("UPLOAD_EXPIRY_S", "nan")):
+        with pytest.raises(ValueError, match=f"{name.lower()} {value}: use"):
+            read_config([], {f"CULTIVAR_{name}": value})

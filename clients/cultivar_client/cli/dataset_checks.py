@@ -6,7 +6,19 @@ import typer
 
 from cultivar.v1 import dataset_pb2
 from cultivar_client.cli import dataset_report, figures, session
-from cultivar_client.cli.options import Address, Json, Token, read_enum
+from cultivar_client.cli.options import (
+    Address,
+    Json,
+    Labels,
+    ReplacePrefix,
+    SplitSharedList,
+    TestList,
+    Token,
+    TrainList,
+    ValList,
+    read_enum,
+    read_prefixes,
+)
 from cultivar_client.cli.output import print_facts, print_json
 from cultivar_client.cli.progress import result_of
 from cultivar_client.cli.split_options import (
@@ -20,10 +32,17 @@ from cultivar_client.cli.split_options import (
 )
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
+from cultivar_client.datasets import label_lists, prefix_replacements
 
 
 def check(
     folder: Annotated[str, typer.Argument(help="A folder, relative to the service's data sets root.")],
+    train_list: TrainList = None,
+    val_list: ValList = None,
+    test_list: TestList = None,
+    labels: Labels = None,
+    replace_prefix: ReplacePrefix = None,
+    split_shared_list: SplitSharedList = False,
     class_names: ClassNames = None,
     split_seed: SplitSeed = None,
     held_out_fraction: HeldOutFraction = None,
@@ -40,6 +59,9 @@ def check(
         folder=folder,
         class_names=class_names,
         split_seed=split_seed,
+        label_lists=label_lists(train_list, val_list, test_list, labels or ()),
+        replace_prefixes=prefix_replacements(read_prefixes(replace_prefix)),
+        split_shared_list=split_shared_list,
         held_out_fraction=held_out_fraction,
         folds=folds,
         fold=fold,

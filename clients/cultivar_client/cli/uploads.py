@@ -1,7 +1,7 @@
 """`cultivar datasets upload`: sends a folder or an archive, and imports it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -19,9 +19,11 @@ from cultivar_client.cli.options import (
     Token,
     TrainList,
     ValList,
+    read_enum,
     read_prefixes,
 )
 from cultivar_client.cli.output import console
+from cultivar_client.cli.split_options import LEAK_POLICY, DropLeaks, Fold, Folds, HeldOutFraction, SplitSeed
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
 from cultivar_client.packing import archive_of
@@ -33,13 +35,17 @@ def upload(
     class_names: Annotated[
         str | None, typer.Option(help="JSON file {class id: display name}, relative to PATH.")
     ] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Seed of splits that the source does not bring.")] = None,
     train_list: TrainList = None,
     val_list: ValList = None,
     test_list: TestList = None,
     labels: Labels = None,
     replace_prefix: ReplacePrefix = None,
     split_shared_list: SplitSharedList = False,
+    split_seed: SplitSeed = None,
+    held_out_fraction: HeldOutFraction = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    drop_leaks: DropLeaks = None,
     address: Address = DEFAULT_ADDRESS,
     token: Token = None,
     as_json: Json = False,
@@ -50,6 +56,8 @@ def upload(
     (TMPDIR). Files of options are named relative to PATH.
     """
     prefixes = read_prefixes(replace_prefix)
+    # Any: the generated enum types are ints at run time.
+    policy: Any = read_enum(LEAK_POLICY, drop_leaks, "--drop-leaks")
 
     async def work(client: Client) -> int:
         with archive_of(path) as archive:
@@ -65,6 +73,10 @@ def upload(
             labels=labels or (),
             replace_prefixes=prefixes,
             split_shared_list=split_shared_list,
+            held_out_fraction=held_out_fraction,
+            folds=folds,
+            fold=fold,
+            drop_leaks=policy,
         )
         return await see_import(client, dataset, as_json=as_json)
 

@@ -25,7 +25,8 @@ from cultivar_service.catalog.paging import PageRequest
 from cultivar_service.catalog.references import dataset_not_found, parse_dataset, parse_upload
 from cultivar_service.config import Config
 from cultivar_service.datasets.imports import Imports
-from cultivar_service.datasets.uploads import finished_upload
+from cultivar_service.datasets.requests import import_request
+from cultivar_service.datasets.upload_rules import finished_upload
 from cultivar_service.errors import InvalidRequest, Unavailable, shown
 from cultivar_service.trainers.calls import Calls, Done
 
@@ -85,7 +86,7 @@ class DatasetApi:
         if source.HasField("upload"):
             await self._check_upload(source, caller)
             await self._catalog.read(lambda connection: finished_upload(connection, source.upload, "source.upload"))
-        task = await asyncio.to_thread(self._imports.request, source)
+        task = await asyncio.to_thread(import_request, self._config, source)
         async with aclosing(
             self._checks.run(task, what=f"checking {shown(source.folder or source.upload)}")
         ) as updates:

@@ -1,50 +1,31 @@
-"""The life of data set imports: a trainer process scans and hashes, the result becomes a version."""
+"""The life of data set imports: they wait, run, and become versions or fail."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from collections import deque
-from pathlib import Path
 
 import sqlalchemy as sa
-from google.protobuf import json_format
 
 from cultivar.v1 import dataset_pb2, event_pb2
-from cultivar_contract import files
-from cultivar_contract.names import OutsideFolder, inside
-from cultivar_contract.run_directory import Result, RunDirectory, read_events
-from cultivar_contract.tasks import ImportRequest, to_json
+from cultivar_contract.run_directory import RunDirectory
 from cultivar_service.catalog import datasets, jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import DatasetReference, dataset_not_found, parse_dataset
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
-from cultivar_service.datasets.uploads import Uploads, finished_upload
-from cultivar_service.errors import (
-    AlreadyExists,
-    CultivarError,
-    FailedPrecondition,
-    InsufficientDisk,
-    InvalidRequest,
-    QueueFull,
-)
-from cultivar_service.trainers.executor import Executor, Trainer, launch
+from cultivar_service.datasets.attempts import Attempts, Stop
+from cultivar_service.datasets.failures import ImportFailed
+from cultivar_service.datasets.upload_rules import finished_upload
+from cultivar_service.datasets.uploads import Uploads
+from cultivar_service.datasets.versions import READY, Versions
+from cultivar_service.errors import AlreadyExists, FailedPrecondition, QueueFull
+from cultivar_service.trainers.executor import Executor
 
 logger = logging.getLogger(__name__)
 
 IMPORTING = dataset_pb2.DATASET_STATE_IMPORTING
-READY = dataset_pb2.DATASET_STATE_READY
 FAILED = dataset_pb2.DATASET_STATE_FAILED
-_MAX_MESSAGE = 2000
-
-
-class _Stop:
-    """Whether a running import shall end before its time, and what it fails with then."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.failure: event_pb2.Failure | None = None
 
 
 class Imports:
@@ -58,9 +39,11 @@ class Imports:
         self._storage = storage
         self._uploads = uploads
         self._executor = executor
+        self._attempts = Attempts(config, catalog, storage, executor)
+        self._versions = Versions(config, catalog)
         self._waiting: deque[str] = deque()
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._stops: dict[str, _Stop] = {}
+        self._stops: dict[str, Stop] = {}
 
     async def start(self) -> None:
         """Go on with the imports that the service before left."""
@@ -152,8 +135,7 @@ class Imports:
     async def fail_running(self, failure: event_pb2.Failure) -> None:
         """Stop every running trainer; imports that have not succeeded fail with this. Return when that is done."""
         for stop in self._stops.values():
-            stop.failure = failure
-            stop.asked.set()
+            stop.fail(failure)
         running = [self._running[import_id] for import_id in self._stops]
         await asyncio.gather(*running, return_exceptions=True)
 
@@ -168,7 +150,8 @@ class Imports:
             await self._run(import_id)
         except Exception:  # One import's failure, also an unforeseen one, must neither end the queue nor hang it.
             logger.exception("import %s: internal error", import_id)
-            await self._fail(import_id, "INTERNAL", "an internal error, which the service has logged")
+            internal = ImportFailed("INTERNAL", "an internal error, which the service has logged")
+            await self._fail(import_id, internal.failure)
         finally:
             del self._running[import_id]
             self._stops.pop(import_id, None)
@@ -176,113 +159,24 @@ class Imports:
 
     async def _run(self, import_id: str) -> None:
         directory = RunDirectory(self._config.imports / import_id)
-        if directory.log(1).exists():
-            trainer = self._executor.attach(directory, 1)
-        else:
-            resource = await self._catalog.read(lambda connection: datasets.get_importing(connection, import_id))
-            try:
-                trainer = await launch(lambda: self._start_trainer(resource.source, directory))
-            except CultivarError as error:
-                await self._fail(import_id, error.reason, error.message)
-                return
-            except OSError as error:
-                reason = "INSUFFICIENT_DISK" if files.is_disk_full(error) else "TRAINER_NOT_STARTED"
-                await self._fail(import_id, reason, f"the import could not start: {error.strerror}")
-                return
-        stop = self._stops[import_id] = _Stop()
-        offset = 0
-
-        async def follow() -> None:
-            nonlocal offset
-            events, offset = await asyncio.to_thread(read_events, directory.events(1), offset)
-            progress = [one.progress for one in events if one.HasField("progress")]
-            if progress:
-                with contextlib.suppress(InsufficientDisk):  # the next progress tells more
-                    await self._catalog.write(lambda connection: _show_progress(connection, import_id, progress[-1]))
-
+        stop = self._stops[import_id] = Stop()
+        source = (await self._catalog.read(lambda connection: datasets.get_importing(connection, import_id))).source
         try:
-            await trainer.supervise(cancel=stop.asked, on_tick=follow)
-        except Exception:
-            await trainer.kill()  # the import is about to fail; nobody would follow its trainer
-            raise
-        finally:
-            trainer.release()
-        try:
-            result = await asyncio.to_thread(directory.read_result, 1)
-        except ValueError:
-            result = None
-        if result is not None and result.outcome == "SUCCEEDED":
-            await self._succeed(import_id, directory, result)
-        elif stop.failure is not None:
-            await self._fail(import_id, stop.failure.reason, stop.failure.message)
-        else:
-            await self._fail(import_id, *_failure(result, trainer))
-
-    def request(self, source: dataset_pb2.DatasetSource) -> ImportRequest:
-        """Return what a trainer is asked to do with a source. Blocks.
-
-        Raises:
-            InvalidRequest: its folder leads outside the data sets root.
-        """
-        root = self._config.datasets_root
-        try:
-            # Checked at the request already; since then a link may have been put in the way.
-            folder = str(inside(root, source.folder)) if source.HasField("folder") else ""
-            named = source.class_names if source.HasField("folder") else ""
-            class_names = str(inside(root, named)) if named else ""
-        except OutsideFolder as error:
-            raise InvalidRequest.at("source", f"{error}: name a folder below the data sets root") from error
-        return ImportRequest(
-            builtin=source.builtin,
-            folder=folder,
-            class_names=class_names,
-            split_seed=source.split_seed,
-            downloads=str(self._config.downloads.resolve()),
-            root=str(root.resolve()) if source.HasField("folder") else "",
-            archive=str(self._uploads.path(source.upload).resolve()) if source.HasField("upload") else "",
-            source=json_format.MessageToDict(source),
-        )
-
-    def _start_trainer(self, source: dataset_pb2.DatasetSource, directory: RunDirectory) -> Trainer:
-        self._storage.check_free_space()
-        directory.write_request(1, to_json(self.request(source)))
-        return self._executor.start("import_dataset", directory, 1)
-
-    async def _succeed(self, import_id: str, directory: RunDirectory, result: Result) -> None:
-        try:
-            found = json_format.ParseDict(result.value, dataset_pb2.Dataset(), ignore_unknown_fields=True)
-        except json_format.ParseError:
-            await self._fail(import_id, "TRAINER_LOST", "the trainer's result can't be read: import again")
+            found = await self._attempts.run(import_id, directory, stop)
+            name = await self._versions.make(import_id, directory, found)
+        except ImportFailed as error:
+            await self._fail(import_id, error.failure)
             return
-        resource = await self._catalog.read(lambda connection: datasets.get_importing(connection, import_id))
-        dataset = resource.name.split("/")[1]
-        # The number is taken before the files move and shown after: whoever dies in between, the next one goes on.
-        reservation = await self._catalog.record(
-            lambda connection: datasets.reserve(connection, dataset, import_id, found.digest)
-        )
-        name = f"datasets/{dataset}/versions/{reservation.version}"
-        if reservation.is_new:
-            try:
-                await asyncio.to_thread(
-                    _move, directory.path / "dataset", self._config.datasets / dataset / str(reservation.version)
-                )
-            except OSError as error:
-                await self._catalog.record(lambda connection: datasets.release(connection, import_id))
-                reason = "INSUFFICIENT_DISK" if files.is_disk_full(error) else "STORAGE"
-                await self._fail(import_id, reason, f"the images could not be kept: {error.strerror}")
-                return
-            version = _version(resource, found, name)
-            await self._catalog.record(lambda connection: datasets.update(connection, import_id, version))
         await asyncio.to_thread(self._storage.discard, directory.path)
-        if resource.source.HasField("upload"):
-            await self._uploads.discard(resource.source.upload)
-        logger.info("import %s: READY as %s%s", import_id, name, "" if reservation.is_new else ", equal content")
+        if source.HasField("upload"):
+            await self._uploads.discard(source.upload)
+        logger.info("import %s: READY as %s", import_id, name)
 
-    async def _fail(self, import_id: str, reason: str, message: str) -> None:
+    async def _fail(self, import_id: str, failure: event_pb2.Failure) -> None:
         def record(connection: sa.Connection) -> None:
             resource = datasets.get_importing(connection, import_id)
             resource.state = FAILED
-            resource.error.CopyFrom(event_pb2.Failure(reason=reason, message=message[:_MAX_MESSAGE]))
+            resource.error.CopyFrom(failure)
             resource.end_time.GetCurrentTime()
             resource.ClearField("progress")
             datasets.update(connection, import_id, resource)
@@ -291,7 +185,7 @@ class Imports:
         for folder in ("dataset", "scratch"):
             await asyncio.to_thread(self._storage.discard, self._config.imports / import_id / folder)
         await self._catalog.record(record)
-        logger.info("import %s: FAILED %s: %s", import_id, reason, message)
+        logger.info("import %s: FAILED %s: %s", import_id, failure.reason, failure.message)
 
 
 def _repeat(
@@ -308,45 +202,3 @@ def _repeat(
     found = datasets.find(connection, DatasetReference(dataset=dataset, import_id=import_id))
     assert found is not None
     return found
-
-
-def _show_progress(connection: sa.Connection, import_id: str, progress: event_pb2.Progress) -> None:
-    resource = datasets.get_importing(connection, import_id)
-    resource.progress.CopyFrom(progress)
-    datasets.update(connection, import_id, resource)
-
-
-def _version(resource: dataset_pb2.Dataset, found: dataset_pb2.Dataset, name: str) -> dataset_pb2.Dataset:
-    version = dataset_pb2.Dataset(
-        name=name,
-        state=READY,
-        source=resource.source,
-        creator=resource.creator,
-        create_time=resource.create_time,
-        digest=found.digest,
-        classes=found.classes,
-        splits=found.splits,
-        split_protocol=found.split_protocol,
-        image_bytes=found.image_bytes,
-        rejected_files=found.rejected_files,
-        rejected_count=found.rejected_count,
-    )
-    version.end_time.GetCurrentTime()
-    return version
-
-
-def _move(source: Path, target: Path) -> None:
-    if target.exists() and not source.exists():
-        return  # moved already, before a restart
-    files.sync_tree(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
-    files.sync_folder(target.parent)
-
-
-def _failure(result: Result | None, trainer: Trainer) -> tuple[str, str]:
-    if result is None:
-        return "TRAINER_LOST", f"the trainer ended without a result ({trainer.describe_end()}): import again"
-    if result.outcome == "CANCELLED":
-        return "TRAINER_STOPPED", "the trainer was told to stop by something else than this service: import again"
-    return result.reason or "TRAINER_FAILED", result.message

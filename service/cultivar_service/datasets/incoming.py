@@ -1,10 +1,22 @@
-"""The file that an upload's bytes go to."""
+"""The files that uploads' bytes go to."""
 
+import asyncio
+import hashlib
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from cultivar_contract import files
+from cultivar_service.errors import Draining
+
+_HASH_BYTES = 16 << 20
+"""Bytes that are hashed in one go: between two goes other uploads have their turn."""
+_NUM_THREADS = 4
+
+T = TypeVar("T")
 
 
 class IncomingArchive:
@@ -38,3 +50,65 @@ class IncomingArchive:
         """Close the file."""
         with self._lock:
             os.close(self._descriptor)
+
+
+class UploadFiles:
+    """The folder of uploads, a file each, with threads of its own: a slow disk holds up uploads and nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="uploads")
+        self._closing = False
+
+    async def close(self) -> None:
+        """Wait for what is being done."""
+        self._closing = True
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def work(self, function: Callable[[], T]) -> T:
+        """Do something to a file on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    async def open(self, upload_id: str, received_bytes: int) -> IncomingArchive:
+        """Open or make the file of an upload. Whoever leaves meanwhile leaves none open.
+
+        Raises:
+            OSError: it can't be.
+        """
+        opening = asyncio.ensure_future(self.work(lambda: IncomingArchive(self._folder / upload_id, received_bytes)))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                await self.work(opening.result().close)
+            raise
+
+    async def digest(self, upload_id: str) -> str:
+        """Return the sha256 of an upload's file, in hexadecimal.
+
+        Raises:
+            Draining: the service ends meanwhile.
+        """
+        digest, offset = hashlib.sha256(), 0
+
+        def read() -> int:
+            with (self._folder / upload_id).open("ab+") as file:  # made where it got lost: its digest will tell
+                file.seek(offset)
+                data = file.read(_HASH_BYTES)
+            digest.update(data)
+            return len(data)
+
+        while size := await self.work(read):
+            offset += size
+            if self._closing:
+                raise Draining
+        return digest.hexdigest()
+
+    async def names(self) -> set[str]:
+        """Return the names of all that is in the folder."""
+        return await self.work(lambda: set(os.listdir(self._folder)))
+
+    async def remove(self, upload_id: str) -> None:
+        """Remove an upload's file, where there is one."""
+        await self.work(lambda: (self._folder / upload_id).unlink(missing_ok=True))

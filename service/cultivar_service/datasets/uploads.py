@@ -2,15 +2,10 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -18,32 +13,17 @@ from cultivar.v1 import dataset_pb2
 from cultivar_service.catalog import datasets, uploads
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import parse_upload, upload_not_found
-from cultivar_service.catalog.storage import DataDirectory, new_identifier
+from cultivar_service.catalog.storage import DataDirectory, is_identifier, new_identifier
 from cultivar_service.config import Config
-from cultivar_service.datasets.incoming import IncomingArchive
-from cultivar_service.errors import (
-    Aborted,
-    AlreadyExists,
-    Draining,
-    Exhausted,
-    FailedPrecondition,
-    InvalidRequest,
-    OffsetMismatch,
-)
+from cultivar_service.datasets.incoming import IncomingArchive, UploadFiles
+from cultivar_service.datasets.upload_rules import FINISHED, RECEIVING, check_share, repeated
+from cultivar_service.errors import Aborted, Exhausted, FailedPrecondition, InvalidRequest, OffsetMismatch
 
 logger = logging.getLogger(__name__)
 
-RECEIVING = dataset_pb2.UPLOAD_STATE_RECEIVING
-FINISHED = dataset_pb2.UPLOAD_STATE_FINISHED
 _SYNC_BYTES = 64 << 20
 """Bytes after which what has arrived is flushed to disk, also while more arrives."""
-_HASH_BYTES = 16 << 20
-"""Bytes that are hashed in one go: between two goes other uploads have their turn."""
 _SWEEP_INTERVAL_S = 3600.0
-_NUM_THREADS = 4
-"""Threads for the uploads' files: a slow disk holds up uploads and nothing else."""
-
-T = TypeVar("T")
 
 
 class Uploads:
@@ -53,27 +33,20 @@ class Uploads:
         self._config = config
         self._catalog = catalog
         self._storage = storage
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="uploads")
+        self._files = UploadFiles(config.uploads)
         self._busy: set[str] = set()
-        self._closing = False
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Discard what expired, now and every hour."""
-        await self.sweep()
         self._sweeping = asyncio.create_task(self._keep_sweeping(), name="sweep uploads")
 
     async def close(self) -> None:
         """Let go of files; what has arrived stays."""
-        self._closing = True
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.wait({self._sweeping})
-        await asyncio.to_thread(self._threads.shutdown)
-
-    def path(self, upload: str) -> Path:
-        """Return the file of an upload, given by its name."""
-        return self._config.uploads / parse_upload(upload)
+        await self._files.close()
 
     async def create(self, size_bytes: int, sha256: str, request_id: str, *, creator: str) -> dataset_pb2.Upload:
         """Announce an archive.
@@ -91,8 +64,8 @@ class Uploads:
         def insert(connection: sa.Connection) -> dataset_pb2.Upload:
             first = uploads.by_request_id(connection, creator, request_id) if request_id else None
             if first is not None:
-                return _repeat(request_id, first, resource)
-            self._check_share(uploads.usage(connection, creator), size_bytes)
+                return repeated(request_id, first, resource)
+            check_share(self._config, uploads.usage(connection, creator), size_bytes)
             self._storage.check_free_space(uploads.awaited_bytes(connection) + size_bytes)
             uploads.insert(connection, resource, request_id=request_id)
             return resource
@@ -116,12 +89,11 @@ class Uploads:
                     f"{resource.name} is finished: it takes no more bytes", reason="UPLOAD_FINISHED"
                 )
             try:
-                archive = await self._on_thread(lambda: IncomingArchive(self.path(upload_id), resource.received_bytes))
+                archive = await self._files.open(upload_id, resource.received_bytes)
                 try:
                     await self._append(resource, archive, chunks)
                 finally:
-                    # Shielded: a caller who leaves finds later what had arrived.
-                    await asyncio.shield(self._let_go(resource, archive))
+                    await _to_its_end(self._let_go(resource, archive))
             except OSError as error:
                 raise Exhausted(
                     f"{resource.name} can't be written ({error.strerror}): try again later",
@@ -146,7 +118,7 @@ class Uploads:
                     f"{resource.name} has {resource.received_bytes} of {resource.size_bytes} bytes: send the rest",
                     reason="UPLOAD_INCOMPLETE",
                 )
-            digest = await self._digest(self.path(upload_id))
+            digest = await self._files.digest(upload_id)
             is_whole = digest == resource.sha256
             if is_whole:
                 resource.state = FINISHED
@@ -182,11 +154,14 @@ class Uploads:
     async def sweep(self) -> None:
         """Discard uploads that expired, and files that belong to none."""
         # Files first: a file is only made where its record is there already.
-        names = await self._on_thread(lambda: set(os.listdir(self._config.uploads)))
+        names = await self._files.names()
         known = await self._catalog.read(uploads.identifiers)
         for name in names - known:
-            logger.warning("uploads/%s has no record: discarded", name)
-            await self._on_thread(partial(self._remove, name))
+            if is_identifier(name):
+                logger.warning("uploads/%s has no record: discarded", name)
+                await self._files.remove(name)
+            else:
+                logger.warning("uploads/%s is none of the service's files: remove it, or put it elsewhere", name)
         for upload_id in await self._catalog.read(lambda connection: uploads.expired(connection, time.time_ns())):
             if upload_id not in self._busy:
                 with self._taken(upload_id):
@@ -194,11 +169,11 @@ class Uploads:
 
     async def _keep_sweeping(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_INTERVAL_S)
             try:
                 await self.sweep()
             except Exception:  # The next sweep may go well; without one the disk would fill.
                 logger.exception("uploads could not be swept")
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
 
     async def _append(
         self, resource: dataset_pb2.Upload, archive: IncomingArchive, chunks: AsyncIterator[tuple[int, bytes]]
@@ -210,7 +185,7 @@ class Uploads:
                 raise InvalidRequest.at(
                     "data", f"ends at byte {offset + len(data)}, {resource.size_bytes} were announced: announce all"
                 )
-            await self._on_thread(partial(archive.append, data))
+            await self._files.work(partial(archive.append, data))
             if archive.end - resource.received_bytes >= _SYNC_BYTES:
                 await self._keep(resource, archive)
                 self._storage.check_free_space()
@@ -219,32 +194,15 @@ class Uploads:
         try:
             await self._keep(resource, archive)
         finally:
-            await self._on_thread(archive.close)
+            await self._files.work(archive.close)
 
     async def _keep(self, resource: dataset_pb2.Upload, archive: IncomingArchive) -> None:
         """Flush what has arrived to disk, then record it: never the other way round."""
-        end = await self._on_thread(archive.sync)
+        end = await self._files.work(archive.sync)
         if end != resource.received_bytes:
             resource.received_bytes = end
             self._postpone(resource)
             await self._catalog.write(lambda connection: uploads.update(connection, resource))
-
-    async def _digest(self, path: Path) -> str:
-        digest = hashlib.sha256()
-        offset = 0
-
-        def read() -> int:
-            with path.open("ab+") as file:  # made where it got lost: its digest will tell
-                file.seek(offset)
-                data = file.read(_HASH_BYTES)
-            digest.update(data)
-            return len(data)
-
-        while size := await self._on_thread(read):
-            offset += size
-            if self._closing:
-                raise Draining
-        return digest.hexdigest()
 
     async def _get(self, upload_id: str) -> dataset_pb2.Upload:
         found = await self._catalog.read(lambda connection: uploads.find(connection, upload_id))
@@ -270,23 +228,8 @@ class Uploads:
 
         user = await self._catalog.write(forget)
         if user is None:
-            await self._on_thread(lambda: self._remove(upload_id))
+            await self._files.remove(upload_id)
         return user
-
-    def _remove(self, name: str) -> None:
-        (self._config.uploads / name).unlink(missing_ok=True)
-
-    def _check_share(self, usage: uploads.Usage, size_bytes: int) -> None:
-        if usage.count >= self._config.max_uploads:
-            raise Exhausted(
-                f"{usage.count} uploads are yours already: import or delete some", reason="TOO_MANY_UPLOADS"
-            )
-        if usage.size_bytes + size_bytes > self._config.max_uploads_bytes:
-            raise Exhausted(
-                f"your uploads take {usage.size_bytes} bytes and may take {self._config.max_uploads_bytes}, this one "
-                f"has {size_bytes}: import or delete some",
-                reason="UPLOAD_QUOTA",
-            )
 
     def _postpone(self, resource: dataset_pb2.Upload) -> None:
         resource.expire_time.FromNanoseconds(time.time_ns() + int(self._config.upload_expiry_s * 1e9))
@@ -306,35 +249,15 @@ class Uploads:
         finally:
             self._busy.remove(upload_id)
 
-    async def _on_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await work that a caller who leaves does not end: they find later what had arrived.
 
-def finished_upload(connection: sa.Connection, name: str, field: str) -> dataset_pb2.Upload:
-    """Return an upload that can be read.
-
-    Raises:
-        InvalidRequest, NotFound: there is none of that name.
-        FailedPrecondition: it is not finished.
+    Nor does it go on without them: the next call on the same upload has to find its record as it stays.
     """
-    found = uploads.find(connection, parse_upload(name, field))
-    if found is None:
-        raise upload_not_found(name, field)
-    if found.state != FINISHED:
-        raise FailedPrecondition(
-            f"{found.name} is not finished, it has {found.received_bytes} of {found.size_bytes} bytes: send the rest "
-            "and finish it",
-            reason="UPLOAD_NOT_FINISHED",
-        )
-    return found
-
-
-def _repeat(request_id: str, first: dataset_pb2.Upload, asked: dataset_pb2.Upload) -> dataset_pb2.Upload:
-    if (first.size_bytes, first.sha256) != (asked.size_bytes, asked.sha256):
-        raise AlreadyExists(
-            "upload",
-            first.name,
-            f"request_id {request_id!r} announced another archive: use a new request_id",
-            reason="REQUEST_ID_REUSED",
-        )
-    return first
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

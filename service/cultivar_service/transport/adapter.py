@@ -227,9 +227,10 @@ class Adapter:
                 step = None
         finally:
             draining.cancel()
-            if step is not None and not step.done():
+            if step is not None:
                 step.cancel()
-                await asyncio.wait({step})
+                # Also for one that has ended while this was cancelled: nobody else looks at its exception.
+                await asyncio.gather(step, return_exceptions=True)
             await messages.aclose()
 
     def _caller(self, call: _Call, context: grpc.aio.ServicerContext) -> Caller:

@@ -1,10 +1,13 @@
 """What becomes of data set imports."""
 
+import asyncio
 from pathlib import Path
 
-from running_service import make_config, refused, running
+from running_service import eventually, make_config, refused, running
 
 from cultivar.v1 import dataset_pb2
+from cultivar_contract.run_directory import RunDirectory
+from cultivar_service.trainers.executor import Executor
 
 READY, FAILED = dataset_pb2.DATASET_STATE_READY, dataset_pb2.DATASET_STATE_FAILED
 
@@ -99,6 +102,35 @@ async def test_an_import_goes_on_after_a_restart(tmp_path: Path) -> None:
 
     async with running(make_config(tmp_path)) as (_, client):
         assert (await client.imported(begun.name)).name == "datasets/flowers/versions/1"
+
+
+async def test_an_import_whose_trainer_was_killed_begins_anew(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="lost-once")) as (_, client):
+        assert (await client.import_flowers()).state == READY
+
+
+async def test_an_import_whose_host_restarted_begins_anew(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="slow-lock")) as (_, client):
+        begun = await client.datasets.CreateDataset(create("flowers", builtin="procedural-flowers"))
+        directory = RunDirectory(tmp_path / "data" / "imports" / begun.name.split("/")[-1])
+        await eventually(lambda: there(directory.log(1)))
+    await Executor(("-",), grace_s=1).attach(directory, 1).kill()
+
+    async with running(make_config(tmp_path)) as (_, client):
+        assert (await client.imported(begun.name)).name == "datasets/flowers/versions/1"
+
+
+async def there(path: Path) -> bool | None:
+    return await asyncio.to_thread(path.exists) or None
+
+
+async def test_an_import_that_loses_every_trainer_fails_in_the_end(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path, behaviour="lost-always")) as (_, client):
+        begun = await client.datasets.CreateDataset(create("flowers", builtin="procedural-flowers"))
+        failed = await client.imported(begun.name)
+
+        assert (failed.state, failed.error.reason) == (FAILED, "TRAINER_LOST")
+        assert "killed by signal 9), as did 3 before it" in failed.error.message
 
 
 async def test_a_folder_that_became_a_link_while_its_import_waited_is_not_imported(tmp_path: Path) -> None:

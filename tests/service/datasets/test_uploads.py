@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from running_service import Client, eventually, make_config, refused, running
 
 from cultivar.v1 import dataset_pb2
 from cultivar_service.config import Security
+from cultivar_service.datasets import incoming
 
 RECEIVING, FINISHED = dataset_pb2.UPLOAD_STATE_RECEIVING, dataset_pb2.UPLOAD_STATE_FINISHED
 DATA = bytes(range(256)) * 40
@@ -142,6 +144,39 @@ async def _size(folder: Path, size: int) -> bool | None:
     return any(path.stat().st_size == size for path in (folder / "data/uploads").iterdir()) or None
 
 
+async def test_a_caller_who_leaves_while_the_file_is_opened_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    is_open = incoming.IncomingArchive.__init__
+
+    def late(archive: incoming.IncomingArchive, path: Path, received_bytes: int) -> None:
+        begun.set()
+        go.wait(5)
+        is_open(archive, path, received_bytes)
+
+    monkeypatch.setattr(incoming.IncomingArchive, "__init__", late)
+    async with running(make_config(tmp_path)) as (_, client):
+        name = (await announce(client)).name
+        call = client.datasets.UploadChunks()
+        await call.write(Chunk(upload=name, offset=0, data=DATA[:800]))
+        await asyncio.to_thread(begun.wait, 5)
+        call.cancel()
+        await asyncio.sleep(0.1)
+        go.set()
+
+        async def free() -> bool | None:
+            return (await refused(finish(client, name))).reason == "UPLOAD_INCOMPLETE" or None
+
+        await eventually(free)
+        assert not open_files(tmp_path / "data/uploads")
+
+
+def open_files(folder: Path) -> list[str]:
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [target for link in links if (target := str(link.readlink())).startswith(str(folder))]
+
+
 async def test_other_bytes_than_announced_are_refused_and_the_upload_starts_anew(tmp_path: Path) -> None:
     async with running(make_config(tmp_path)) as (_, client):
         name = (await announce(client)).name
@@ -231,7 +266,7 @@ async def test_what_expired_and_files_without_a_record_are_discarded(tmp_path: P
     async with running(make_config(tmp_path, upload_expiry_s=0.3)) as (service, client):
         name = (await announce(client)).name
         await client.datasets.UploadChunks(chunks(name, DATA[:10]))
-        (tmp_path / "data/uploads/orphan").write_bytes(b"x")
+        (tmp_path / "data/uploads/20260101-000000-abcdef").write_bytes(b"x")
         await service.uploads.sweep()
         assert files(tmp_path) == [name.split("/")[1]]
         await asyncio.sleep(0.3)
@@ -239,6 +274,15 @@ async def test_what_expired_and_files_without_a_record_are_discarded(tmp_path: P
 
         assert (await refused(get(client, name))).code == "NOT_FOUND"
         assert files(tmp_path) == []
+
+
+async def test_what_is_none_of_the_service_s_files_stays_and_disturbs_nobody(tmp_path: Path) -> None:
+    (tmp_path / "data/uploads/lost+found").mkdir(parents=True)
+    async with running(make_config(tmp_path)) as (service, client):
+        await service.uploads.sweep()
+
+        assert (await upload(client)).state == FINISHED
+        assert "lost+found" in files(tmp_path)
 
 
 def imports(name: str, request_id: str = "") -> dataset_pb2.CreateDatasetRequest:

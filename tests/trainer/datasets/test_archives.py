@@ -16,6 +16,7 @@ from archived_images import FLOWERS, edited, entry, jpeg, tar, zip_entry, zipped
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_contract.tasks import ImportRequest, to_json
 from cultivar_trainer.datasets.archives import members
+from cultivar_trainer.datasets.archives.files import open_archive
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.tasks import import_dataset
@@ -80,6 +81,26 @@ def test_a_file_that_is_no_image_or_too_large_is_rejected_alone(
     rejected = {one["path"]: one["reason"] for one in dataset["rejectedFiles"]}
     assert set(rejected) == {"train/aster/x.jpg", "train/rose/large.jpg"}
     assert "more than 67108864" in rejected["train/rose/large.jpg"]
+
+
+def test_an_archive_that_is_deleted_meanwhile_is_no_archive_of_bad_images(tmp_path: Path) -> None:
+    archive = tar(tmp_path / "a.tar", FLOWERS)
+    with Journal(tmp_path / "events.jsonl") as journal:
+        opened = open_archive(archive, tmp_path / "scratch", journal)
+    archive.unlink()
+
+    with pytest.raises(TaskFailed, match="it was deleted while it was read"):
+        opened.read("train/rose/0.jpg")
+
+
+@pytest.mark.parametrize("name", [r'"\ud800"', f'"{"x" * 256}"'])
+def test_class_names_that_nobody_could_show_are_refused(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path / "a.zip", FLOWERS | {"names.json": f'{{"rose": {name}}}'.encode()})
+
+    with pytest.raises(TaskFailed, match="the name of class 'rose' is longer than 255 characters, or no Uni") as caught:
+        imported(archive, tmp_path / "run", classNames="names.json")
+
+    assert caught.value.reason == "UNUSABLE_CLASS_NAMES"
 
 
 def test_class_names_are_read_from_the_archive(tmp_path: Path) -> None:

@@ -116,6 +116,15 @@ def test_mnist_keeps_every_pixel_its_test_part_and_draws_its_validation_images_s
         assert np.array_equal(np.asarray(preprocessing.decode(image.read()))[:, :, 1], mnist_pixels[number])
 
 
+def test_a_share_that_was_asked_for_goes_before_a_number_of_images(
+    tmp_path: Path, mnist_pixels: np.ndarray, journal: Journal
+) -> None:
+    source = builtin.read_builtin("mnist", tmp_path / "downloads", tmp_path / "scratch", journal)
+    dataset = import_source(source, tmp_path / "out", Splitting(held_out_fraction=0.25), journal)
+
+    assert dataset.split_protocol == "official train+test 240/20; drawn: val 25% each of train, stratified, seed 0"
+
+
 def test_a_file_that_is_no_idx_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.gz"
     path.write_bytes(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 7) + b"too few"[:5]))

@@ -92,7 +92,15 @@ def test_each_split_has_its_list_or_the_table_tells(read: Read) -> None:
 def test_prefixes_are_replaced(read: Read) -> None:
     replaced = [dataset_pb2.PrefixReplacement(old_prefix="/home/ann/flowers/", new_prefix="jpg/")]
 
-    assert rows(read(("/home/ann/flowers/0.jpg a", 0), replace_prefixes=replaced)) == [("jpg/0.jpg", "a", "")]
+    found = rows(read(("/home/ann/flowers/0.jpg a\njpg/1.jpg b", 0), replace_prefixes=replaced))
+
+    assert found == [("jpg/0.jpg", "a", ""), ("jpg/1.jpg", "b", "")]
+
+
+def test_only_line_ends_end_a_line(read: Read) -> None:
+    found = rows(read(("image,label\r\njpg/\x85.jpg,ro\u2028se\rjpg/\x0c.jpg,lily", 0), suffix=".csv"))
+
+    assert found == [("jpg/\x85.jpg", "ro\u2028se", ""), ("jpg/\x0c.jpg", "lily", "")]
 
 
 def test_a_list_shared_by_validation_and_test_is_split_in_stratified_halves_on_request(read: Read) -> None:
@@ -128,6 +136,8 @@ def test_a_list_shared_by_validation_and_test_is_split_in_stratified_halves_on_r
         ("", "it names no images"),
         ("image,label\n", "it names no images"),
         ('image,label\njpg/0.jpg,"' + "x" * 200_000, "it is no CSV"),
+        ("x" * 200_000, "line 1: write `image label`"),
+        ("jpg/0.jpg a\njpg/1.jpg a", "the lists name the class 'a' alone"),
     ],
 )
 def test_an_unusable_list_is_refused_by_list_and_line(read: Read, content: str | bytes, told: str) -> None:

@@ -1,6 +1,7 @@
 """Label lists: files that say which class an image belongs to, as CSV or as `image label` lines."""
 
 import csv
+import io
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ LABEL_COLUMNS = frozenset({"label", "class", "target"})
 SPLIT_COLUMN = "split"
 _DELIMITERS = ",;\t"
 _MAX_LABEL = 255
+_MAX_HEADER = 10_000
+"""Characters that are looked at to tell a table from lines."""
 _SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = ("", *_SPLITS)
 """By the numbers of the enum `Split`."""
@@ -99,9 +102,12 @@ def listed_images(files: Files, source: dataset_pb2.DatasetSource, *, top: str, 
         raise TaskFailed(
             "UNUSABLE_LABEL_LIST", "the lists name splits, but no training images or not for all: give each its split"
         )
+    classes = _in_order({one.label for one in found})
+    if len(classes) < 2:
+        raise TaskFailed("UNUSABLE_LABEL_LIST", f"the lists name the class {classes[0]!r} alone: name 2 or more")
     below = "" if top == "." else f"{top}/"
     return Source(
-        classes={class_id: names.get(class_id, class_id) for class_id in _in_order({one.label for one in found})},
+        classes={class_id: names.get(class_id, class_id) for class_id in classes},
         images=[
             SourceImage(
                 path=entry.path,
@@ -156,7 +162,8 @@ def _entries(files: Files, one: _List, top: str, replacements: Sequence[tuple[st
         if not entry.path:
             raise _unusable(
                 entry.where,
-                f"{row.image!r} leads outside {top}: replace what it begins with, or move the image",
+                f"{row.image!r} leads outside {'the source' if top == '.' else top}: replace what it begins with, or "
+                "move the image",
             )
         yield entry
     if empty:
@@ -187,10 +194,11 @@ def _content(files: Files, path: str) -> bytes:
 
 def _rows(path: str, content: bytes) -> Iterator[_Row]:
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        # Not splitlines, for which a line ends at characters that names may have, too.
+        lines = list(io.StringIO(content.decode("utf-8-sig"), newline=None))
     except UnicodeDecodeError as error:
         raise _unusable(path, f"it is no UTF-8 ({error.reason} at byte {error.start})") from error
-    header = next((line for line in lines if line.strip()), "")
+    header = next((line.strip() for line in lines if line.strip()), "")[:_MAX_HEADER]
     for delimiter in _DELIMITERS:
         columns = [column.strip().lower() for column in next(csv.reader([header], delimiter=delimiter), [])]
         if IMAGE_COLUMNS & set(columns) and LABEL_COLUMNS & set(columns):

@@ -14,6 +14,7 @@ from cultivar_trainer.datasets.folders import MAX_FILE_BYTES, DiskFiles
 from cultivar_trainer.errors import TaskFailed
 
 _MAX_CLASS_NAMES_BYTES = 4 << 20
+_MAX_CLASS_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,11 +119,15 @@ def read_class_names(files: Files, path: str) -> dict[str, str]:
         raise TaskFailed("UNUSABLE_CLASS_NAMES", f"{name} can't be read as JSON: {error}") from error
     if not isinstance(names, dict) or not all(isinstance(one, str) for one in names.values()):
         raise TaskFailed("UNUSABLE_CLASS_NAMES", f'{name} is no JSON object {{"class id": "name"}}: make it one')
+    for class_id, shown in names.items():
+        if len(shown) > _MAX_CLASS_NAME or not is_text(shown):
+            fact = f"the name of class {class_id!a:.80} is longer than {_MAX_CLASS_NAME} characters, or no Unicode text"
+            raise TaskFailed("UNUSABLE_CLASS_NAMES", f"{name}: {fact}: correct it")
     return names
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a file's name is UTF-8; Python keeps other bytes as lone surrogates, which can't be written."""
+    """Tell whether text can be UTF-8: Python keeps other bytes of file names, and JSON's halves, as lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -20,7 +20,8 @@ class Splitting:
     """How splits come about."""
 
     seed: int = 0
-    held_out_fraction: float = HELD_OUT_FRACTION
+    held_out_fraction: float | None = None
+    """Share of each class that goes into a split that is drawn; None: as many images as the source says, or a tenth."""
     folds: int = 0
     """0: none."""
     fold: int = 1
@@ -33,7 +34,7 @@ class Splitting:
         """Read what a request says; what it does not say has its default."""
         return cls(
             seed=source.split_seed,
-            held_out_fraction=(source.held_out_fraction if source.HasField("held_out_fraction") else HELD_OUT_FRACTION),
+            held_out_fraction=source.held_out_fraction if source.HasField("held_out_fraction") else None,
             folds=source.folds,
             fold=source.fold if source.HasField("fold") else 1,
             drop_leaks=source.drop_leaks,
@@ -102,23 +103,24 @@ def _held_out(source: Source, pictures: Pictures, splitting: Splitting) -> tuple
     if given == {"train", "val"} or not missing:
         return splits, ""
     pool = [position for position, split in enumerate(splits) if split == "train"]
+    total = source.validation_images if splitting.held_out_fraction is None else 0
     # Of a fixed number of images none may come along because it looks like another.
-    units = _units(pool, pictures, parts=1 + len(missing), near=not source.validation_images)
+    units = _units(pool, pictures, parts=1 + len(missing), near=not total)
     _check_enough(source, units, ("train", *missing))
-    fraction = splitting.held_out_fraction
+    fraction = splitting.held_out_fraction or HELD_OUT_FRACTION
     for number, split in enumerate(missing):
         left = [unit for unit in units if splits[unit.images[0]] == "train"]
         keys, labels = [unit.key for unit in left], [unit.label for unit in left]
         # Without the second draw's own seed it would take the images next in the first draw's order.
         seed = splitting.seed + 1_000_003 * number
-        if source.validation_images:
-            drawn = set(draw_limited(keys, labels, total=source.validation_images, per_class=0, seed=seed))
+        if total:
+            drawn = set(draw_limited(keys, labels, total=total, per_class=0, seed=seed))
         else:
             drawn = draw_fraction(keys, labels, fraction / (1 - number * fraction), seed)
         for unit in (left[position] for position in drawn):
             for position in unit.images:
                 splits[position] = split
-    share = str(source.validation_images or f"{100 * fraction:g}% each")
+    share = str(total or f"{100 * fraction:g}% each")
     return splits, f"drawn: {', '.join(missing)} {share} of train, stratified, seed {splitting.seed}"
 
 

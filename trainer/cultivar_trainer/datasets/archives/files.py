@@ -4,7 +4,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 from cultivar_contract.image_folder import is_image
-from cultivar_trainer.datasets.archives.members import Members
+from cultivar_trainer.datasets.archives.members import Members, unusable
 from cultivar_trainer.datasets.archives.tars import plain_tar, tar_members
 from cultivar_trainer.datasets.archives.zips import zip_members
 from cultivar_trainer.datasets.folders import MAX_FILE_BYTES
@@ -41,14 +41,17 @@ class ArchiveFiles:
 
         Raises:
             OSError: it is missing or too large.
-            TaskFailed: UNUSABLE_ARCHIVE; it is damaged.
+            TaskFailed: UNUSABLE_ARCHIVE; it is damaged, or somebody deleted the archive.
         """
         member = self._files.get(path)
         if member is None:
             raise OSError("is not in the archive")
         if member.size > max_bytes:
             raise OSError(f"has {member.size} bytes, more than {max_bytes}")
-        return member.read(self._archive, path)
+        try:
+            return member.read(self._archive, path)
+        except FileNotFoundError as error:
+            raise unusable("it was deleted while it was read", "send it again") from error
 
 
 def open_archive(archive: Path, scratch: Path, journal: Journal) -> ArchiveFiles:
