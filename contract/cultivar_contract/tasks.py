@@ -63,6 +63,9 @@ class TrainRequest:
     """Whether the run's best checkpoint becomes a package, without further training."""
     plans: list[dict[str, Any]] = field(default_factory=list)
     """The manifest's plans, where the job repeats them to reproduce a version; empty: the plan is looked up."""
+    stop_after_epochs: int = 0
+    """Whole epochs of all candidates together after which the best becomes a package, as in the run that this one
+    repeats; 0: training goes on to its end."""
 
     def spec(self) -> training_spec_pb2.TrainingSpec:
         """Return the recipe as a message."""

@@ -12,5 +12,9 @@ class TaskFailed(Exception):
         """Fact, value and remedy, for people."""
 
 
+class EpochsReached(Exception):
+    """The run that this one repeats was ended here, and its best epoch exported."""
+
+
 class Cancelled(BaseException):
     """The service asked this process to stop. No `except Exception` of a library may swallow it."""

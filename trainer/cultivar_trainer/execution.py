@@ -157,6 +157,8 @@ def apply(chosen: Plan, memory_limit_bytes: int = 0) -> None:
 def _device(asked: str) -> torch.device:
     if asked == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if asked.startswith("cuda:") and os.environ.get("CUDA_VISIBLE_DEVICES") and torch.cuda.device_count() == 1:
+        return torch.device("cuda:0")  # a job that asks for a GPU of the host is shown that one alone
     # Counted before torch sees the number, which it would wrap around at 128.
     if asked.startswith("cuda:") and int(asked.removeprefix("cuda:")) >= torch.cuda.device_count():
         raise TaskFailed(

@@ -55,6 +55,8 @@ class PackageInputs:
     stores: dict[str, PixelStore]
     """Training and validation pixels; test pixels are never stored."""
     histories: Histories
+    stopped_after_epochs: int
+    """Whole epochs of all candidates together, where training was ended before its end; 0: it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +229,7 @@ def _manifest(
         },
         "test_evaluations": int("test" in metrics),
         "best_epoch": best.best_epoch,
+        "stopped_after_epochs": inputs.stopped_after_epochs,
         "selected": {
             "candidate": inputs.histories.selected + 1,
             "candidates": len(inputs.histories.candidates),

@@ -23,13 +23,22 @@ _MODELS = "models/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """How a training went, as far as a repetition has to know."""
+
+    plans: list[dict[str, Any]]
+    """Execution plans in the order in which they held, as the manifest has them."""
+    stop_after_epochs: int = 0
+    """Whole epochs of all candidates after which it was ended and its best exported; 0: it went to its end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
     """What a version was made of."""
 
     recipe: training_spec_pb2.TrainingSpec
     """Resolved, on a data set version that is here."""
-    plans: list[dict[str, Any]]
-    """Execution plans in the order in which they held, as the manifest has them."""
+    course: Course
 
 
 class Reproductions:
@@ -55,6 +64,7 @@ class Reproductions:
             )
             digest = str(manifest["dataset"]["digest"])
             plans = [dict(one) for one in manifest["plans"]]
+            stop_after_epochs = int(manifest.get("stopped_after_epochs", 0))
             initial = str((manifest.get("weights") or {}).get("sha256", ""))
         except (KeyError, TypeError, ValueError, AttributeError, json_format.ParseError) as error:
             raise _damaged(name, f"its manifest lacks {error}") from error
@@ -71,15 +81,15 @@ class Reproductions:
             )
         recipe.dataset = found
         await asyncio.to_thread(self._check_weights, name, recipe, initial)
-        return Origin(recipe=recipe, plans=plans)
+        return Origin(recipe=recipe, course=Course(plans=plans, stop_after_epochs=stop_after_epochs))
 
-    async def plans(self, name: str) -> list[dict[str, Any]]:
-        """Return the execution plans of a version, in the order in which they held.
+    async def course(self, name: str) -> Course:
+        """Return how a version's training went.
 
         Raises:
             FailedPrecondition: as for `origin`.
         """
-        return (await self.origin(name)).plans
+        return (await self.origin(name)).course
 
     async def compare(self, job: training_pb2.TrainingJob, folder: Path) -> event_pb2.Reproduction:
         """Compare a job's package with the version that the job reproduces; asking again gives the same answer.

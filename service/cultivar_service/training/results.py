@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_service.catalog import jobs
@@ -10,7 +10,7 @@ from cultivar_service.catalog.job_record import FAILED, SUCCEEDED, now, state_ev
 from cultivar_service.catalog.models import Publication
 from cultivar_service.errors import CultivarError
 from cultivar_service.training.job_log import JobLog, persist
-from cultivar_service.training.reproductions import Reproductions
+from cultivar_service.training.reproductions import Course, Reproductions
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +30,15 @@ class Results:
         self._publisher = publisher
         self._reproductions = reproductions
 
-    async def plans(self, job: training_pb2.TrainingJob) -> list[dict[str, Any]]:
-        """Return the plans that a job has to keep to; none where it reproduces nothing.
+    async def course(self, job: training_pb2.TrainingJob) -> Course | None:
+        """Return how the training went that a job has to repeat; None where it reproduces nothing.
 
         Raises:
-            CultivarError: they can't be had.
+            CultivarError: it can't be had.
         """
         if not job.reproduces:
-            return []
-        return await self._reproductions.plans(job.reproduces)
+            return None
+        return await self._reproductions.course(job.reproduces)
 
     async def make(self, job: training_pb2.TrainingJob, package: Path, *, ran_s: float) -> training_pb2.TrainingJob:
         """End a job whose trainer succeeded. A service that was killed in between does it again, with the same outcome.

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -36,6 +35,7 @@ from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events
 from cultivar_service.training.attempt import Attempt
 from cultivar_service.training.follower import Follower
 from cultivar_service.training.job_log import JobLog, existing, persist
+from cultivar_service.training.reproductions import Course
 from cultivar_service.training.results import Results
 from cultivar_service.training.train_request import train_request
 
@@ -187,19 +187,19 @@ class Runner:
         Raises:
             OSError, CultivarError: it can't be started.
         """
-        plans = await self._results.plans(attempt.job)
+        course = await self._results.course(attempt.job)
         # None is known of. If there is one all the same, it must not write beside the new one.
         await self._executor.attach(directory, attempt.job.attempt).kill()
-        return await launch(lambda: self._launch(directory, attempt.job, plans, environment))
+        return await launch(lambda: self._launch(directory, attempt.job, course, environment))
 
     def _launch(
         self,
         directory: RunDirectory,
         job: training_pb2.TrainingJob,
-        plans: list[dict[str, Any]],
+        course: Course | None,
         environment: Mapping[str, str],
     ) -> Trainer:
-        directory.write_request(job.attempt, to_json(train_request(self._config, job, plans)))
+        directory.write_request(job.attempt, to_json(train_request(self._config, job, course)))
         return self._executor.start("train", directory, job.attempt, environment)
 
     async def _follow(self, trainer: Trainer, directory: RunDirectory, attempt: Attempt) -> None:

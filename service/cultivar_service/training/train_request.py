@@ -1,8 +1,5 @@
 """What a job's trainer is asked to do."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from google.protobuf import json_format
 
 from cultivar.v1 import training_pb2
@@ -10,18 +7,19 @@ from cultivar_contract.tasks import TrainRequest
 from cultivar_service.catalog.references import parse_dataset, parse_version
 from cultivar_service.config import Config
 from cultivar_service.errors import FailedPrecondition
+from cultivar_service.training.reproductions import Course
 
 MODELS = "models/"
 """How the weights of a recipe begin that come from a model version; members and files have no slash."""
 
 
-def train_request(config: Config, job: training_pb2.TrainingJob, plans: Sequence[dict[str, Any]]) -> TrainRequest:
+def train_request(config: Config, job: training_pb2.TrainingJob, course: Course | None) -> TrainRequest:
     """Return the request for a job.
 
     Args:
         config: says where everything is.
         job: the job.
-        plans: of the version that it reproduces; none where it reproduces none.
+        course: of the training that it repeats; None where it repeats none.
 
     Raises:
         FailedPrecondition: the version that its weights come from is gone.
@@ -37,7 +35,8 @@ def train_request(config: Config, job: training_pb2.TrainingJob, plans: Sequence
         downloads=str(config.downloads.resolve()),
         source=_source(config, job.recipe.weights),
         export_only=job.export_only,
-        plans=list(plans),
+        plans=[] if course is None else course.plans,
+        stop_after_epochs=0 if course is None else course.stop_after_epochs,
     )
 
 

@@ -10,7 +10,7 @@ from running_service import FAILED, PAUSED, SUCCEEDED, Client, make_config, refu
 
 from cultivar.v1 import event_pb2, model_pb2, training_pb2
 from cultivar_service.errors import FailedPrecondition
-from cultivar_service.training.reproductions import Reproductions
+from cultivar_service.training.reproductions import Course, Reproductions
 
 ORIGINAL = "models/flowers/versions/1"
 
@@ -21,8 +21,8 @@ class Comparison(Reproductions):
     def __init__(self, *, is_there: bool) -> None:
         self._is_there = is_there
 
-    async def plans(self, name: str) -> list[dict[str, Any]]:
-        return [{"dtype": "float32", "of": name}]
+    async def course(self, name: str) -> Course:
+        return Course(plans=[{"dtype": "float32", "of": name}], stop_after_epochs=3)
 
     async def compare(self, job: training_pb2.TrainingJob, package: Path) -> event_pb2.Reproduction:
         if not self._is_there:
@@ -45,6 +45,7 @@ async def test_a_reproduction_keeps_to_the_version_s_plans_and_is_compared(tmp_p
     job, request = await reproduce(tmp_path, package, is_there=True)
 
     assert request["plans"] == [{"dtype": "float32", "of": ORIGINAL}]
+    assert request["stop_after_epochs"] == 3
     assert (job.state, job.model_version, job.reproduction.identical) == (SUCCEEDED, ORIGINAL, True)
 
 

@@ -118,15 +118,17 @@ async def test_a_version_s_origin_is_its_recipe_its_plans_and_its_data(
         await reproductions.origin(VERSION)
     await know_dataset(catalog, manifest["dataset"]["digest"])
     origin = await reproductions.origin(VERSION)
-    plans = await reproductions.plans(VERSION)
+    change(make_config(tmp_path).models / "flowers/1", stopped_after_epochs=1)
+    ended = await reproductions.course(VERSION)
     catalog.close()
 
     assert gone.value.reason == "DATASET_GONE"
     assert origin.recipe.dataset == DATASET
     assert (origin.recipe.epochs, origin.recipe.architecture) == (2, "lenet5")
     assert origin.recipe.HasField("seed")
-    assert plans == manifest["plans"]
-    assert plans[0]["plan"] == manifest["plan"]
+    assert origin.course.plans == manifest["plans"]
+    assert origin.course.plans[0]["plan"] == manifest["plan"]
+    assert (origin.course.stop_after_epochs, ended.stop_after_epochs) == (0, 1)
     assert {*manifest["code"]} == {"version", "sha256"}
     assert {"python", "torch", "onnxruntime"} <= {*manifest["libraries"]}
 

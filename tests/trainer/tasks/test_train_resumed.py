@@ -127,8 +127,8 @@ def test_a_job_killed_while_it_exports_only_exports_again(trained: RunDirectory,
     assert not (run.package / "half.onnx").exists()
 
 
-def test_a_stopped_job_goes_on_or_exports_what_it_has(trained: RunDirectory, tmp_path: Path) -> None:
-    run, (_, request) = RunDirectory(tmp_path), trained.read_request()
+def test_a_stopped_job_exports_what_it_has_which_can_be_repeated(trained: RunDirectory, tmp_path: Path) -> None:
+    run, (_, request) = RunDirectory(tmp_path / "stopped"), trained.read_request()
     long = {**request, "recipe": {**request["recipe"], "epochs": 10_000}}
 
     end_at(run, 1, long, lambda events: any(one.HasField("epoch_finished") for one in events), signal.SIGTERM)
@@ -143,6 +143,13 @@ def test_a_stopped_job_goes_on_or_exports_what_it_has(trained: RunDirectory, tmp
     events, _ = read_events(run.events(1), 0)
     last = [one.checkpoint_written for one in events if one.HasField("checkpoint_written")][-1]
     assert last.epoch == len(epochs)
+
+    manifest = json.loads((run.package / "manifest.json").read_text())
+    repeated = RunDirectory(tmp_path / "repeated")
+    ended = {"plans": manifest["plans"], "stop_after_epochs": manifest["stopped_after_epochs"]}
+    assert end(repeated, 1, {**long, **ended}).outcome == "SUCCEEDED", repeated.log(1).read_text()
+    assert result_of(repeated) == result_of(run)
+    assert json.loads((repeated.package / "manifest.json").read_text())["stopped_after_epochs"] == len(epochs)
 
 
 @pytest.fixture
@@ -213,6 +220,21 @@ def test_a_repeated_run_has_the_plans_of_the_first(
     run = RunDirectory(tmp_path / "run")
     assert json.loads((run.package / "manifest.json").read_text())["plans"] == records
     assert json.loads(run.plan.read_text())["micro_batch"] == 5
+
+
+def test_a_repeated_run_begins_with_the_plan_that_features_were_computed_under(
+    attempt: Callable[..., dict[str, Any]], resolved: Resolved, tmp_path: Path
+) -> None:
+    plan = execution.plan(resolved(batchSize=16)).to_json()
+    records = [
+        {"phase": phase, "candidate": 0, "step": 0, "plan": {**plan, "micro_batch": size}}
+        for phase, size in (("CACHING_FEATURES", 8), ("CACHING_FEATURES", 4), ("TRAINING", 4))
+    ]
+
+    attempt(plans=records)
+
+    manifest = json.loads((tmp_path / "run/package/manifest.json").read_text())
+    assert manifest["plans"] == records[2:]
 
 
 CASES: dict[str, dict[str, Any]] = {

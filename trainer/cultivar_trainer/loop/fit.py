@@ -35,6 +35,7 @@ def fit(job: Job, phase: Phase, state: dict[str, Any] | None = None) -> None:
 
     Raises:
         TaskFailed: LOSS_NOT_FINITE, or OUT_OF_MEMORY where a micro-batch can't be halved.
+        EpochsReached: the run that this one repeats was ended here.
         Cancelled: this process was asked to stop; a checkpoint is written.
     """
     with deferred() as stop:
@@ -45,6 +46,7 @@ def fit(job: Job, phase: Phase, state: dict[str, Any] | None = None) -> None:
         else:
             learner, under_way = _restored(job, phase, state)
         while not learner.over:
+            planning.check_end(job)
             try:
                 _epoch(job, phase, learner, under_way, stop)
                 under_way = None

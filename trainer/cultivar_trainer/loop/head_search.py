@@ -77,6 +77,7 @@ def search_heads(job: Job, phase: Phase, saved: Saved | None = None) -> Historie
 
     Raises:
         TaskFailed: LOSS_NOT_FINITE where every candidate diverges before its first epoch's end.
+        EpochsReached: the run that this one repeats was ended here.
         Cancelled: this process was asked to stop; a checkpoint is written.
     """
     heads, under_way = _Heads(job, phase), None
@@ -87,6 +88,7 @@ def search_heads(job: Job, phase: Phase, saved: Saved | None = None) -> Historie
         else:
             under_way = heads.load(saved.state)
         while heads.running:
+            planning.check_end(job)
             heads.one_epoch(under_way or heads.epoch_begun(), stop)
             under_way = None
     progress = job.progress

@@ -75,6 +75,11 @@ class Progress:
         """The candidate's under way: 1 for the first; 0 where there is one."""
         return self.position + 1 if len(self.histories) > 1 else 0
 
+    @property
+    def whole_epochs(self) -> int:
+        """Those of all candidates together."""
+        return sum(len(one.epochs) for one in self.histories)
+
 
 @dataclass(kw_only=True, slots=True)
 class Job:
@@ -100,6 +105,8 @@ class Job:
     """Those that held, in their order."""
     repeated: Sequence[PlanRecord] = ()
     """Those that held in the run that this one repeats."""
+    stop_after_epochs: int = 0
+    """Whole epochs of all candidates together after which the run that this one repeats was ended; 0: it was not."""
     memory_told: bool = False
     """Whether this attempt has told what memory it takes."""
 

@@ -1,7 +1,8 @@
-"""Which plan holds from when: recorded, shown in plan.json, and repeated where a run repeats another."""
+"""Which plan holds from when: recorded, shown in plan.json, and repeated where a run repeats another, to its end."""
 
 from cultivar.v1 import event_pb2, state_pb2
 from cultivar_contract import files
+from cultivar_trainer.errors import EpochsReached
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.loop.job import Job, Phase, PlanRecord
 
@@ -47,3 +48,13 @@ def follow(job: Job, phase: Phase, step: int) -> None:
                 candidate=phase.candidate,
                 step=step,
             )
+
+
+def check_end(job: Job) -> None:
+    """Let no epoch begin that the run which this one repeats did not finish.
+
+    Raises:
+        EpochsReached: that run was ended here.
+    """
+    if 0 < job.stop_after_epochs <= job.progress.whole_epochs:
+        raise EpochsReached

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cultivar.v1 import event_pb2, state_pb2
+from cultivar_trainer import finetuning
 from cultivar_trainer.checkpoint import Saved, Weights, restore_tensors
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.execution import Plan
@@ -140,6 +141,7 @@ def best_so_far(job: Job) -> Histories:
 def _take(job: Job, selected: int | None) -> Histories:
     assert selected is not None
     restore_tensors(job.network, job.progress.bests[selected].tensors)
+    finetuning.freeze(job.network, job.recipe)  # GRADUAL may have ended while the head learned alone
     job.network.eval()
     return Histories(candidates=job.progress.histories, selected=selected)
 

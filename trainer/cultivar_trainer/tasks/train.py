@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cultivar_trainer.checkpoint import Checkpoints, Saved, digest, movable_name
 from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import Caches
 from cultivar_trainer.datasets.version import DatasetVersion
-from cultivar_trainer.errors import TaskFailed
+from cultivar_trainer.errors import EpochsReached, TaskFailed
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop import saving
@@ -48,7 +49,7 @@ def _run(
         repeated = _repeated(asked, recipe)
         plan = _kept_plan(run_directory, recipe, saved)
         new = plan is None and not repeated
-        plan = plan or (repeated[0].plan if repeated else execution.plan(recipe, len(selection.splits["train"])))
+        plan = plan or (_first(repeated) if repeated else execution.plan(recipe, len(selection.splits["train"])))
         execution.apply(plan, recipe.execution.memory_limit_bytes)
         prepared = prepare(asked, recipe, plan, dataset, selection, source, caches, journal)
         if new and recipe.execution.tuning == pb.TUNING_MEASURED:
@@ -69,8 +70,9 @@ def _run(
             plan_file=run_directory.plan,
             progress=Progress(histories=candidates(recipe)),
             repeated=repeated,
+            stop_after_epochs=asked.stop_after_epochs,
         )
-        histories = _trained(job, prepared, caches, saved, export_only=asked.export_only)
+        histories, ended_early = _trained(job, prepared, caches, saved, export_only=asked.export_only)
         frozen = finetuning.check_frozen(prepared.network, certificate)
         report.write_history(run_directory.path / "history.json", histories, recipe.selection_metric)
         report.write_curves(run_directory.path / "curves.svg", histories.best)
@@ -90,19 +92,27 @@ def _run(
                 preprocessing=prepared.preprocessing,
                 stores=prepared.stores,
                 histories=histories,
+                stopped_after_epochs=job.progress.whole_epochs if ended_early else 0,
             ),
             journal,
         )
 
 
-def _trained(job: Job, prepared: Prepared, caches: Caches, saved: Saved | None, *, export_only: bool) -> Histories:
-    """Train, go on training, or take what an earlier attempt's training came to."""
+def _trained(
+    job: Job, prepared: Prepared, caches: Caches, saved: Saved | None, *, export_only: bool
+) -> tuple[Histories, bool]:
+    """Train, go on training, or take what an earlier attempt's training came to; tell whether that is not its end."""
     if saved is not None:
         saving.resume(job, saved)
     if export_only:
-        return saving.best_so_far(job)
+        return saving.best_so_far(job), saved is None or saved.state.get("outcome") != {}
     closed = None if saved is None else saving.closed(job, saved.state)
-    return closed or phases.train(job, prepared, caches, saved)
+    if closed is not None:
+        return closed, False
+    try:
+        return phases.train(job, prepared, caches, saved), False
+    except EpochsReached:
+        return saving.best_so_far(job), True
 
 
 def _repeated(asked: tasks.TrainRequest, recipe: pb.TrainingSpec) -> list[PlanRecord]:
@@ -114,6 +124,15 @@ def _repeated(asked: tasks.TrainRequest, recipe: pb.TrainingSpec) -> list[PlanRe
             "PLAN_NOT_AVAILABLE", f"the version's plans lack {error}: another release wrote them, repeat it with that"
         ) from error
     return [replace(one, plan=execution.keep(one.plan, recipe)) for one in records]
+
+
+def _first(repeated: list[PlanRecord]) -> Plan:
+    """Return the plan under which the run to repeat computed features, or trained where it computed none."""
+    caching = state_pb2.TRAINING_PHASE_CACHING_FEATURES
+    cached = list(
+        takewhile(lambda one: one.phase == caching, repeated)
+    )  # one for each time that memory did not suffice
+    return (cached or repeated[:1])[-1].plan
 
 
 def _kept_plan(run_directory: RunDirectory, recipe: pb.TrainingSpec, saved: Saved | None) -> Plan | None:
