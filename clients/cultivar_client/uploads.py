@@ -53,8 +53,7 @@ class UploadCalls(Connection):
                     upload = await self._send(path, upload, on_progress)
                 upload = await self.finish_upload(upload.name)
             except CultivarError as error:
-                is_passing = not _PASSING.isdisjoint({(error.code, None), (error.code, error.reason)})
-                if not is_passing or time.monotonic() + delay_s > progress_at + patience_s:
+                if not _is_passing(error) or time.monotonic() + delay_s > progress_at + patience_s:
                     raise
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, LONGEST_DELAY_S)
@@ -102,6 +101,13 @@ class UploadCalls(Connection):
     def _uploads(self) -> dataset_pb2_grpc.DatasetServiceStub:
         stub: dataset_pb2_grpc.DatasetServiceStub = self._stub(dataset_pb2_grpc.DatasetServiceStub)
         return stub
+
+
+def _is_passing(error: CultivarError) -> bool:
+    # gRPC's library calls it INTERNAL, without a word from the service, where a write met the end of a refused call:
+    # the next attempt hears why.
+    is_torn = error.code == "INTERNAL" and not error.reason
+    return is_torn or not _PASSING.isdisjoint({(error.code, None), (error.code, error.reason)})
 
 
 async def _chunks(

@@ -27,7 +27,8 @@ async def announce(client: Client, data: bytes = DATA, request_id: str = "") -> 
     return await client.datasets.CreateUpload(request)
 
 
-def chunks(name: str, data: bytes = DATA, offset: int = 0, size: int = 1000) -> Iterator[Chunk]:
+def chunks(name: str, data: bytes = DATA, offset: int = 0, size: int = 1 << 20) -> Iterator[Chunk]:
+    # One chunk where nothing else is said: a write that meets the end of a refused call hides why it was refused.
     for start in range(offset, len(data), size):
         yield Chunk(upload=name, offset=start, data=data[start : start + size])
 
@@ -57,9 +58,9 @@ def files(folder: Path) -> list[str]:
 async def test_an_archive_arrives_in_several_calls_and_is_finished_once(tmp_path: Path) -> None:
     async with running(make_config(tmp_path)) as (_, client):
         announced = await announce(client)
-        first = await client.datasets.UploadChunks(chunks(announced.name, DATA[:3000]))
+        first = await client.datasets.UploadChunks(chunks(announced.name, DATA[:3000], size=1000))
         early = await refused(finish(client, announced.name))
-        whole = await client.datasets.UploadChunks(chunks(announced.name, offset=3000))
+        whole = await client.datasets.UploadChunks(chunks(announced.name, offset=3000, size=1000))
         finished = await finish(client, announced.name)
 
         assert (announced.state, announced.received_bytes) == (RECEIVING, 0)
