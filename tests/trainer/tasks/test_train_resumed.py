@@ -247,8 +247,14 @@ CASES: dict[str, dict[str, Any]] = {
     "batch normalisation": {
         "mode": "SCRATCH",
         "architecture": "resnet20_cifar",
+<<<<<<< HEAD
         "epochs": 3,
         "execution": {"microBatch": 7, "threads": 1},
+=======
+        "weights": "",
+        "epochs": 20,
+        "execution": {"microBatch": 7},
+>>>>>>> r-c
         "schedule": {"kind": "SCHEDULE_KIND_PLATEAU", "plateauPatience": 2, "stepFactor": 0.5},
     },
     "heads at once": {
@@ -309,6 +315,17 @@ def requested(case: dict[str, Any], trained: RunDirectory, flowers: Path, folder
         source=str(trained.package) if spec["weights"] else "",
     )
     return tasks.to_json(asked)
+
+
+@pytest.mark.slow
+def test_a_repetition_may_end_while_the_head_learns_alone(trained: RunDirectory, flowers: Path, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    case = {"mode": "GRADUAL", "epochs": 3, "gradual": {"headEpochs": 2}}
+
+    result = end(run, 1, {**requested(case, trained, flowers, tmp_path), "stop_after_epochs": 1})
+
+    assert result.outcome == "SUCCEEDED", run.log(1).read_text()
+    assert [one["phase"] for one in json.loads((run.package / "history.json").read_text())["epochs"]] == ["HEAD_WARMUP"]
 
 
 def moments(seed: int) -> Iterator[tuple[Moment, signal.Signals]]:
