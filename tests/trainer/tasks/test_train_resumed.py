@@ -247,14 +247,9 @@ CASES: dict[str, dict[str, Any]] = {
     "batch normalisation": {
         "mode": "SCRATCH",
         "architecture": "resnet20_cifar",
-<<<<<<< HEAD
+        "weights": "",
         "epochs": 3,
         "execution": {"microBatch": 7, "threads": 1},
-=======
-        "weights": "",
-        "epochs": 20,
-        "execution": {"microBatch": 7},
->>>>>>> r-c
         "schedule": {"kind": "SCHEDULE_KIND_PLATEAU", "plateauPatience": 2, "stepFactor": 0.5},
     },
     "heads at once": {
