@@ -247,7 +247,6 @@ CASES: dict[str, dict[str, Any]] = {
     "batch normalisation": {
         "mode": "SCRATCH",
         "architecture": "resnet20_cifar",
-        "weights": "",
         "epochs": 3,
         "execution": {"microBatch": 7, "threads": 1},
         "schedule": {"kind": "SCHEDULE_KIND_PLATEAU", "plateauPatience": 2, "stepFactor": 0.5},
