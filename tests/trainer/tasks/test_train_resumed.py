@@ -127,6 +127,7 @@ def test_a_job_killed_while_it_exports_only_exports_again(trained: RunDirectory,
     assert not (run.package / "half.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_job_exports_what_it_has_which_can_be_repeated(trained: RunDirectory, tmp_path: Path) -> None:
     run, (_, request) = RunDirectory(tmp_path / "stopped"), trained.read_request()
     long = {**request, "recipe": {**request["recipe"], "epochs": 10_000}}
