@@ -17,7 +17,7 @@ from cultivar_service.catalog.job_record import ACTIVE, CANCELLING, PAUSING, QUE
 from cultivar_service.catalog.references import dataset_not_found, model_not_found, parse_dataset, parse_version
 from cultivar_service.catalog.storage import DataDirectory, new_identifier
 from cultivar_service.config import Config
-from cultivar_service.errors import AlreadyExists
+from cultivar_service.errors import AlreadyExists, InsufficientDisk
 from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.trainers.executor import Executor
@@ -212,9 +212,17 @@ class Jobs:
         Raises:
             NotFound: there is no such job.
             FailedPrecondition: it is not finished.
+            InsufficientDisk: the disk is full, and the job has no files whose room would do.
         """
-        await self._catalog.write(lambda connection: transitions.forget(connection, job_id))
-        await asyncio.to_thread(self._storage.discard, self._config.runs / job_id)
+        folder = self._config.runs / job_id
+        try:
+            await self._catalog.write(lambda connection: transitions.forget(connection, job_id))
+        except InsufficientDisk:
+            # Its files are the room that forgetting it takes. They may go first: ended jobs can be without.
+            await self._catalog.read(lambda connection: transitions.check_ended(connection, job_id))
+            await asyncio.to_thread(self._storage.discard, folder)
+            await self._catalog.write(lambda connection: transitions.forget(connection, job_id))
+        await asyncio.to_thread(self._storage.discard, folder)
         await self._log.count()
 
     def directory(self, job_id: str) -> RunDirectory:

@@ -109,12 +109,22 @@ def forget(connection: sa.Connection, job_id: str) -> None:
         NotFound: there is no such job.
         FailedPrecondition: it is not finished.
     """
+    check_ended(connection, job_id)
+    jobs.delete(connection, job_id)
+
+
+def check_ended(connection: sa.Connection, job_id: str) -> None:
+    """Check that a job is finished.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition: it is not.
+    """
     job = existing(connection, job_id)
     if job.state not in FINAL:
         raise FailedPrecondition(
             f"{job.name} is {state_name(job.state)}: cancel it and wait for its end", reason="JOB_NOT_FINISHED"
         )
-    jobs.delete(connection, job_id)
 
 
 def check_queue(connection: sa.Connection, max_queued: int) -> None:
