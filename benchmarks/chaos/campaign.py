@@ -18,8 +18,8 @@ from benchmarks.chaos.whereabouts import Whereabouts
 from benchmarks.chaos.workload import Recipe
 from cultivar.v1 import state_pb2
 
-_QUIET_S = 120.0
-"""Seconds without any job's event after which what is open counts as stuck: back-off and busy hosts take less."""
+_QUIET_S = 420.0
+"""Seconds without any job's event after which what is open counts as stuck: the longest back-off is 360 s."""
 _SLOWDOWN = 1.5
 """How much longer than undisturbed the jobs take that are open at the last kill, with what they lose by it."""
 _COLLECT_S = 60.0
