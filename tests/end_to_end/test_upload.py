@@ -35,6 +35,7 @@ def test_a_folder_that_is_sent_and_an_archive_of_it_become_the_version_that_the_
     assert not list((service.data / "uploads").iterdir())
 
 
+@pytest.mark.slow
 def test_lists_are_read_where_the_command_says(service: RunningService, flowers_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(flowers_folder, tmp_path / "flowers")
     images = sorted(path.relative_to(tmp_path / "flowers") for path in (tmp_path / "flowers").rglob("*.jpg"))

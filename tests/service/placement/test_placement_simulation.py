@@ -8,7 +8,8 @@ from benchmarks.placement.simulation import MAX_PROCESSES, simulate
 from benchmarks.placement.world import Run, World, placed_on
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_is_over_committed_and_no_gpu_idles_while_a_job_fits(tmp_path: Path, seed: int) -> None:
     world = World(seed)
     placed: list[Run] = []

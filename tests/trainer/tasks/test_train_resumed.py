@@ -110,6 +110,7 @@ def told(run: RunDirectory, attempts: int) -> Counter[tuple[Any, ...]]:
     return Counter(keys)
 
 
+@pytest.mark.slow
 def test_a_job_killed_while_it_exports_only_exports_again(trained: RunDirectory, tmp_path: Path) -> None:
     run, (_, request) = RunDirectory(tmp_path), trained.read_request()
 
