@@ -113,6 +113,7 @@ async def retrying(client: Client, name: str) -> training_pb2.TrainingJob:
     return await eventually(seen)
 
 
+@pytest.mark.slow
 async def test_a_job_that_ran_as_long_as_it_may_fails_and_its_best_epoch_can_be_exported(
     tmp_path: Path, package: Path
 ) -> None:

@@ -171,6 +171,7 @@ async def test_a_retry_that_falls_due_while_another_job_is_being_placed_is_not_m
         assert again.state == RUNNING
 
 
+@pytest.mark.slow
 async def test_a_job_that_the_end_of_others_will_not_help_holds_up_nobody_however_long_it_waits(
     tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +208,7 @@ async def test_room_is_found_for_a_job_far_behind_those_that_have_none(
         assert started.state == RUNNING
 
 
+@pytest.mark.slow
 async def test_a_job_that_others_would_overtake_for_ever_gets_its_room(
     tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

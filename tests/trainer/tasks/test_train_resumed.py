@@ -200,6 +200,7 @@ def test_a_plan_that_this_host_does_not_have_is_refused(
     assert caught.value.reason == "PLAN_NOT_AVAILABLE"
 
 
+@pytest.mark.slow
 def test_a_repeated_run_has_the_plans_of_the_first(
     attempt: Callable[..., dict[str, Any]], resolved: Resolved, tmp_path: Path
 ) -> None:
