@@ -24,10 +24,10 @@ demo: install ## Start the service, train on images it draws, classify one, show
 	@$(BIN)/python scripts/demo.py
 
 test: install ## Run the tests (under 5 minutes on 2 cores).
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install ## Run the proofs that take minutes (at most 20).
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 test-all: install ## Run the long rest.
 	@$(BIN)/python -m pytest -m all

@@ -1,17 +1,23 @@
 """What the service asks a trainer process to do: one request type per task."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
 
 from cultivar.v1 import dataset_pb2, training_spec_pb2
 
-Request = TypeVar("Request", "ImportRequest", "TrainRequest", "DescribeRequest", "PreviewRequest", "EvaluateRequest")
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRequest:
+    """What all requests are: JSON in the run directory."""
+
+
+Request = TypeVar("Request", bound=TaskRequest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImportRequest:
+class ImportRequest(TaskRequest):
     """Task `import_dataset`: leaves the version's files in RUN_DIR/dataset and a Dataset message in the result."""
 
     builtin: str
@@ -39,7 +45,7 @@ class ImportRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
+class TrainRequest(TaskRequest):
     """Task `train`: leaves a model package in RUN_DIR/package."""
 
     job: str
@@ -73,7 +79,7 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DescribeRequest:
+class DescribeRequest(TaskRequest):
     """Task `describe`: leaves an ArchitectureDescription message in the result."""
 
     recipe_json: str
@@ -89,7 +95,7 @@ class DescribeRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PreviewRequest:
+class PreviewRequest(TaskRequest):
     """Task `preview`: leaves RUN_DIR/preview.png, a row per image: the original, then augmented ones."""
 
     recipe: dict[str, Any]
@@ -103,7 +109,7 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateRequest:
+class EvaluateRequest(TaskRequest):
     """Task `evaluate`: leaves a SplitMetrics message in the result, measured through the serving path."""
 
     architecture: str
@@ -122,9 +128,7 @@ class EvaluateRequest:
     """Folder that keeps downloaded weights."""
 
 
-def to_json(
-    request: ImportRequest | TrainRequest | DescribeRequest | PreviewRequest | EvaluateRequest,
-) -> dict[str, Any]:
+def to_json(request: TaskRequest) -> dict[str, Any]:
     """Return the form that the run directory keeps."""
     return asdict(request)
 
@@ -135,4 +139,4 @@ def from_json(kind: type[Request], value: dict[str, Any]) -> Request:
     Raises:
         TypeError: a field is missing.
     """
-    return kind(**{name: value[name] for name in kind.__slots__ if name in value})
+    return kind(**{one.name: value[one.name] for one in fields(kind) if one.name in value})

@@ -66,6 +66,13 @@ DATA = (
     SpecField(
         path="data.seed", help="Seed of the draws that limits make; the training seed does not move them.", default=0
     ),
+    SpecField(
+        path="data.bootstrap_seed",
+        help="Seed of a sample with replacement, of as many training images as the limits leave.",
+        default_help="every image once",
+        source="Breiman 1996",
+        built=False,
+    ),
 )
 
 

@@ -383,6 +383,25 @@ SELECTION = (
         minimum=0,
         maximum=1e6,
     ),
+    SpecField(
+        path="ensemble.members",
+        help="Members, each a job of its own, whose probabilities are averaged in one graph; 0 or 1: no ensemble.",
+        unit="members",
+        default=0,
+        minimum=0,
+        maximum=32,
+        source="Lakshminarayanan et al. 2017",
+        built=False,
+    ),
+    SpecField(
+        path="ensemble.sampling",
+        help="What makes the members differ.",
+        default=pb.ENSEMBLE_SAMPLING_SEEDS,
+        needs=lambda spec, _: spec.ensemble.members > 1,
+        needs_help="ensemble.members above 1",
+        source="Breiman 1996",
+        built=False,
+    ),
 )
 
 FIELDS = (*PASSES, *OPTIMIZER, *SCHEDULE, *LOSS, *SELECTION)

@@ -26,7 +26,7 @@ from cultivar.v1 import dataset_pb2 as cultivar_dot_v1_dot_dataset__pb2
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/evaluation.proto\x12\x0b\x63ultivar.v1\x1a\x19\x63ultivar/v1/dataset.proto\x1a\x17\x63ultivar/v1/event.proto\"x\n\x1b\x45valuateArchitectureRequest\x12\x14\n\x0c\x61rchitecture\x18\x01 \x01(\t\x12\x0f\n\x07weights\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12!\n\x05split\x18\x04 \x01(\x0e\x32\x12.cultivar.v1.Split\"_\n\x1b\x45valuateModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12!\n\x05split\x18\x03 \x01(\x0e\x32\x12.cultivar.v1.Split\"v\n\x10\x45valuationUpdate\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.cultivar.v1.ProgressH\x00\x12-\n\nevaluation\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.EvaluationH\x00\x42\x08\n\x06update\"\xc3\x01\n\nEvaluation\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x0f\n\x07weights\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12*\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x0e\n\x06stored\x18\x06 \x01(\x08\x12\x14\n\x0csplit_digest\x18\x07 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x08 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ultivar/v1/evaluation.proto\x12\x0b\x63ultivar.v1\x1a\x19\x63ultivar/v1/dataset.proto\x1a\x17\x63ultivar/v1/event.proto\"x\n\x1b\x45valuateArchitectureRequest\x12\x14\n\x0c\x61rchitecture\x18\x01 \x01(\t\x12\x0f\n\x07weights\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12!\n\x05split\x18\x04 \x01(\x0e\x32\x12.cultivar.v1.Split\"_\n\x1b\x45valuateModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12!\n\x05split\x18\x03 \x01(\x0e\x32\x12.cultivar.v1.Split\"v\n\x10\x45valuationUpdate\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.cultivar.v1.ProgressH\x00\x12-\n\nevaluation\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.EvaluationH\x00\x42\x08\n\x06update\"\xdc\x01\n\nEvaluation\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x0f\n\x07weights\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12*\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x0e\n\x06stored\x18\x06 \x01(\x08\x12\x14\n\x0csplit_digest\x18\x07 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x08 \x01(\t\x12\x17\n\x0fmodels_measured\x18\t \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,5 +40,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONUPDATE']._serialized_start=316
   _globals['_EVALUATIONUPDATE']._serialized_end=434
   _globals['_EVALUATION']._serialized_start=437
-  _globals['_EVALUATION']._serialized_end=632
+  _globals['_EVALUATION']._serialized_end=657
 # @@protoc_insertion_point(module_scope)

@@ -38,7 +38,7 @@ class EvaluationUpdate(_message.Message):
     def __init__(self, progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("model_version", "architecture", "weights", "dataset", "metrics", "stored", "split_digest", "model_digest")
+    __slots__ = ("model_version", "architecture", "weights", "dataset", "metrics", "stored", "split_digest", "model_digest", "models_measured")
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class Evaluation(_message.Message):
     STORED_FIELD_NUMBER: _ClassVar[int]
     SPLIT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MODELS_MEASURED_FIELD_NUMBER: _ClassVar[int]
     model_version: str
     architecture: str
     weights: str
@@ -55,4 +56,5 @@ class Evaluation(_message.Message):
     stored: bool
     split_digest: str
     model_digest: str
-    def __init__(self, model_version: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., dataset: _Optional[str] = ..., metrics: _Optional[_Union[_event_pb2.SplitMetrics, _Mapping]] = ..., stored: bool = ..., split_digest: _Optional[str] = ..., model_digest: _Optional[str] = ...) -> None: ...
+    models_measured: int
+    def __init__(self, model_version: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., dataset: _Optional[str] = ..., metrics: _Optional[_Union[_event_pb2.SplitMetrics, _Mapping]] = ..., stored: bool = ..., split_digest: _Optional[str] = ..., model_digest: _Optional[str] = ..., models_measured: _Optional[int] = ...) -> None: ...

@@ -3,12 +3,39 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from cultivar.v1 import state_pb2 as _state_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class FitVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FIT_VERDICT_UNSPECIFIED: _ClassVar[FitVerdict]
+    FIT_VERDICT_UNDETERMINED: _ClassVar[FitVerdict]
+    FIT_VERDICT_GOOD: _ClassVar[FitVerdict]
+    FIT_VERDICT_UNDERFITTING: _ClassVar[FitVerdict]
+    FIT_VERDICT_OVERFITTING: _ClassVar[FitVerdict]
+
+class Symptom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SYMPTOM_UNSPECIFIED: _ClassVar[Symptom]
+    SYMPTOM_VANISHING_GRADIENT: _ClassVar[Symptom]
+    SYMPTOM_EXPLODING_GRADIENT: _ClassVar[Symptom]
+    SYMPTOM_DEAD_UNITS: _ClassVar[Symptom]
+    SYMPTOM_SATURATED_UNITS: _ClassVar[Symptom]
+FIT_VERDICT_UNSPECIFIED: FitVerdict
+FIT_VERDICT_UNDETERMINED: FitVerdict
+FIT_VERDICT_GOOD: FitVerdict
+FIT_VERDICT_UNDERFITTING: FitVerdict
+FIT_VERDICT_OVERFITTING: FitVerdict
+SYMPTOM_UNSPECIFIED: Symptom
+SYMPTOM_VANISHING_GRADIENT: Symptom
+SYMPTOM_EXPLODING_GRADIENT: Symptom
+SYMPTOM_DEAD_UNITS: Symptom
+SYMPTOM_SATURATED_UNITS: Symptom
 
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total", "unit", "eta_seconds")
@@ -301,12 +328,61 @@ class Reproduction(_message.Message):
     environment: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, identical: bool = ..., comparisons: _Optional[_Iterable[_Union[Reproduction.Comparison, _Mapping]]] = ..., environment: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class MembersCompared(_message.Message):
+    __slots__ = ("members", "mean_accuracy", "combined_accuracy", "disagreement")
+    class Member(_message.Message):
+        __slots__ = ("model_version", "validation", "kept")
+        MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+        VALIDATION_FIELD_NUMBER: _ClassVar[int]
+        KEPT_FIELD_NUMBER: _ClassVar[int]
+        model_version: str
+        validation: SplitMetrics
+        kept: bool
+        def __init__(self, model_version: _Optional[str] = ..., validation: _Optional[_Union[SplitMetrics, _Mapping]] = ..., kept: bool = ...) -> None: ...
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    COMBINED_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    DISAGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[MembersCompared.Member]
+    mean_accuracy: float
+    combined_accuracy: float
+    disagreement: float
+    def __init__(self, members: _Optional[_Iterable[_Union[MembersCompared.Member, _Mapping]]] = ..., mean_accuracy: _Optional[float] = ..., combined_accuracy: _Optional[float] = ..., disagreement: _Optional[float] = ...) -> None: ...
+
+class FitAssessed(_message.Message):
+    __slots__ = ("verdict", "reason", "remedy", "turning_epoch")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    TURNING_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    verdict: FitVerdict
+    reason: str
+    remedy: str
+    turning_epoch: int
+    def __init__(self, verdict: _Optional[_Union[FitVerdict, str]] = ..., reason: _Optional[str] = ..., remedy: _Optional[str] = ..., turning_epoch: _Optional[int] = ...) -> None: ...
+
+class SymptomFound(_message.Message):
+    __slots__ = ("symptom", "layer", "epoch", "value", "threshold", "message")
+    SYMPTOM_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    symptom: Symptom
+    layer: str
+    epoch: int
+    value: float
+    threshold: float
+    message: str
+    def __init__(self, symptom: _Optional[_Union[Symptom, str]] = ..., layer: _Optional[str] = ..., epoch: _Optional[int] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+
 class Heartbeat(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning", "candidate_finished", "early_stopped", "plan_changed", "normalisation_measured", "attempt_failed", "placed", "placement_refused", "training_resumed", "checkpoint_written", "memory_measured", "reproduced", "heartbeat")
+    __slots__ = ("number", "time", "attempt", "state_changed", "phase_entered", "progress", "data_prepared", "network_built", "epoch_finished", "export_verified", "split_evaluated", "version_published", "warning", "candidate_finished", "early_stopped", "plan_changed", "normalisation_measured", "attempt_failed", "placed", "placement_refused", "training_resumed", "checkpoint_written", "memory_measured", "reproduced", "heartbeat", "members_compared", "fit_assessed", "symptom_found")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +408,9 @@ class JobEvent(_message.Message):
     MEMORY_MEASURED_FIELD_NUMBER: _ClassVar[int]
     REPRODUCED_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    FIT_ASSESSED_FIELD_NUMBER: _ClassVar[int]
+    SYMPTOM_FOUND_FIELD_NUMBER: _ClassVar[int]
     number: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -357,4 +436,7 @@ class JobEvent(_message.Message):
     memory_measured: MemoryMeasured
     reproduced: Reproduction
     heartbeat: Heartbeat
-    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ..., candidate_finished: _Optional[_Union[CandidateFinished, _Mapping]] = ..., early_stopped: _Optional[_Union[EarlyStopped, _Mapping]] = ..., plan_changed: _Optional[_Union[PlanChanged, _Mapping]] = ..., normalisation_measured: _Optional[_Union[NormalisationMeasured, _Mapping]] = ..., attempt_failed: _Optional[_Union[AttemptFailed, _Mapping]] = ..., placed: _Optional[_Union[Placed, _Mapping]] = ..., placement_refused: _Optional[_Union[PlacementRefused, _Mapping]] = ..., training_resumed: _Optional[_Union[TrainingResumed, _Mapping]] = ..., checkpoint_written: _Optional[_Union[CheckpointWritten, _Mapping]] = ..., memory_measured: _Optional[_Union[MemoryMeasured, _Mapping]] = ..., reproduced: _Optional[_Union[Reproduction, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    members_compared: MembersCompared
+    fit_assessed: FitAssessed
+    symptom_found: SymptomFound
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., phase_entered: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., data_prepared: _Optional[_Union[DataPrepared, _Mapping]] = ..., network_built: _Optional[_Union[NetworkBuilt, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., export_verified: _Optional[_Union[ExportVerified, _Mapping]] = ..., split_evaluated: _Optional[_Union[SplitMetrics, _Mapping]] = ..., version_published: _Optional[_Union[VersionPublished, _Mapping]] = ..., warning: _Optional[str] = ..., candidate_finished: _Optional[_Union[CandidateFinished, _Mapping]] = ..., early_stopped: _Optional[_Union[EarlyStopped, _Mapping]] = ..., plan_changed: _Optional[_Union[PlanChanged, _Mapping]] = ..., normalisation_measured: _Optional[_Union[NormalisationMeasured, _Mapping]] = ..., attempt_failed: _Optional[_Union[AttemptFailed, _Mapping]] = ..., placed: _Optional[_Union[Placed, _Mapping]] = ..., placement_refused: _Optional[_Union[PlacementRefused, _Mapping]] = ..., training_resumed: _Optional[_Union[TrainingResumed, _Mapping]] = ..., checkpoint_written: _Optional[_Union[CheckpointWritten, _Mapping]] = ..., memory_measured: _Optional[_Union[MemoryMeasured, _Mapping]] = ..., reproduced: _Optional[_Union[Reproduction, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., members_compared: _Optional[_Union[MembersCompared, _Mapping]] = ..., fit_assessed: _Optional[_Union[FitAssessed, _Mapping]] = ..., symptom_found: _Optional[_Union[SymptomFound, _Mapping]] = ...) -> None: ...

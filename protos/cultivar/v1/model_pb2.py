@@ -28,51 +28,66 @@ from cultivar.v1 import dataset_pb2 as cultivar_dot_v1_dot_dataset__pb2
 from cultivar.v1 import evaluation_pb2 as cultivar_dot_v1_dot_evaluation__pb2
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
 from cultivar.v1 import training_pb2 as cultivar_dot_v1_dot_training__pb2
+from cultivar.v1 import training_spec_pb2 as cultivar_dot_v1_dot_training__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63ultivar/v1/model.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19\x63ultivar/v1/dataset.proto\x1a\x1c\x63ultivar/v1/evaluation.proto\x1a\x17\x63ultivar/v1/event.proto\x1a\x1a\x63ultivar/v1/training.proto\"\x8f\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.cultivar.v1.ModelVersionState\x12\x14\n\x0ctraining_job\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12*\n\x07\x63lasses\x18\x06 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12*\n\x07metrics\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x13\n\x0bonnx_sha256\x18\x08 \x01(\t\x12\x12\n\ninput_size\x18\t \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\n \x01(\t\x12#\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\x0c\n\x04live\x18\x0c \x01(\x08\x12\x0f\n\x07\x61liases\x18\r \x03(\t\x12\x0f\n\x07\x63reator\x18\x0e \x01(\t\"2\n\nModelAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"l\n\nLiveChange\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xe6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0clive_version\x18\x02 \x01(\t\x12\x15\n\rversion_count\x18\x03 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07\x61liases\x18\x05 \x03(\x0b\x32\x17.cultivar.v1.ModelAlias\x12-\n\x0clive_history\x18\x06 \x03(\x0b\x32\x17.cultivar.v1.LiveChange\x12\x18\n\x10rollback_version\x18\x07 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.cultivar.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.cultivar.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x1aPromoteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x15\x65xpected_live_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x18\n\x16_expected_live_version\"r\n\x14RollbackModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x15\x65xpected_live_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x18\n\x16_expected_live_version\"J\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"6\n\x17\x44\x65leteModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x1cReproduceModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t*\x9a\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12\x1d\n\x19MODEL_VERSION_STATE_READY\x10\x02\x12 \n\x1cMODEL_VERSION_STATE_REJECTED\x10\x03\x32\xe3\x07\n\x0cModelService\x12<\n\x08GetModel\x12\x1c.cultivar.v1.GetModelRequest\x1a\x12.cultivar.v1.Model\x12M\n\nListModels\x12\x1e.cultivar.v1.ListModelsRequest\x1a\x1f.cultivar.v1.ListModelsResponse\x12\x46\n\x0b\x44\x65leteModel\x12\x1f.cultivar.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12Q\n\x0fGetModelVersion\x12#.cultivar.v1.GetModelVersionRequest\x1a\x19.cultivar.v1.ModelVersion\x12\x62\n\x11ListModelVersions\x12%.cultivar.v1.ListModelVersionsRequest\x1a&.cultivar.v1.ListModelVersionsResponse\x12R\n\x13PromoteModelVersion\x12\'.cultivar.v1.PromoteModelVersionRequest\x1a\x12.cultivar.v1.Model\x12\x46\n\rRollbackModel\x12!.cultivar.v1.RollbackModelRequest\x1a\x12.cultivar.v1.Model\x12\x46\n\rSetModelAlias\x12!.cultivar.v1.SetModelAliasRequest\x1a\x12.cultivar.v1.Model\x12L\n\x10\x44\x65leteModelAlias\x12$.cultivar.v1.DeleteModelAliasRequest\x1a\x12.cultivar.v1.Model\x12T\n\x12\x44\x65leteModelVersion\x12&.cultivar.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Empty\x12\x61\n\x14\x45valuateModelVersion\x12(.cultivar.v1.EvaluateModelVersionRequest\x1a\x1d.cultivar.v1.EvaluationUpdate0\x01\x12\\\n\x15ReproduceModelVersion\x12).cultivar.v1.ReproduceModelVersionRequest\x1a\x18.cultivar.v1.TrainingJobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63ultivar/v1/model.proto\x12\x0b\x63ultivar.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19\x63ultivar/v1/dataset.proto\x1a\x1c\x63ultivar/v1/evaluation.proto\x1a\x17\x63ultivar/v1/event.proto\x1a\x1a\x63ultivar/v1/training.proto\x1a\x1f\x63ultivar/v1/training_spec.proto\"\x8f\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.cultivar.v1.ModelVersionState\x12\x14\n\x0ctraining_job\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12*\n\x07\x63lasses\x18\x06 \x03(\x0b\x32\x19.cultivar.v1.DatasetClass\x12*\n\x07metrics\x18\x07 \x03(\x0b\x32\x19.cultivar.v1.SplitMetrics\x12\x13\n\x0bonnx_sha256\x18\x08 \x01(\t\x12\x12\n\ninput_size\x18\t \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\n \x01(\t\x12#\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x14.cultivar.v1.Failure\x12\x0c\n\x04live\x18\x0c \x01(\x08\x12\x0f\n\x07\x61liases\x18\r \x03(\t\x12\x0f\n\x07\x63reator\x18\x0e \x01(\t\"2\n\nModelAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"l\n\nLiveChange\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xe6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0clive_version\x18\x02 \x01(\t\x12\x15\n\rversion_count\x18\x03 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07\x61liases\x18\x05 \x03(\x0b\x32\x17.cultivar.v1.ModelAlias\x12-\n\x0clive_history\x18\x06 \x03(\x0b\x32\x17.cultivar.v1.LiveChange\x12\x18\n\x10rollback_version\x18\x07 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.cultivar.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.cultivar.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x1aPromoteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x15\x65xpected_live_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x18\n\x16_expected_live_version\"r\n\x14RollbackModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x15\x65xpected_live_version\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x18\n\x16_expected_live_version\"J\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"6\n\x17\x44\x65leteModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x1cReproduceModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xdd\x01\n\x14\x43ombineModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12.\n\x06method\x18\x02 \x01(\x0e\x32\x1e.cultivar.v1.CombinationMethod\x12\x0f\n\x07members\x18\x03 \x03(\t\x12+\n\x07publish\x18\x04 \x01(\x0e\x32\x1a.cultivar.v1.PublishPolicy\x12\x34\n\x0ftest_evaluation\x18\x05 \x01(\x0e\x32\x1b.cultivar.v1.TestEvaluation\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x9d\x02\n\x13InspectModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04view\x18\x02 \x01(\x0e\x32\x1b.cultivar.v1.InspectionView\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x14\n\x07\x63hannel\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05image\x18\x05 \x01(\x0c\x12\x1d\n\x10validation_image\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05\x63ount\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x0f\n\x07\x63lasses\x18\x08 \x03(\t\x12\x12\n\x05steps\x18\t \x01(\x05H\x03\x88\x01\x01\x12\x0c\n\x04seed\x18\n \x01(\x03\x42\n\n\x08_channelB\x13\n\x11_validation_imageB\x08\n\x06_countB\x08\n\x06_steps\"\x86\x01\n\x10InspectionUpdate\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.cultivar.v1.ProgressH\x00\x12-\n\ninspection\x18\x02 \x01(\x0b\x32\x17.cultivar.v1.InspectionH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06update\"\xd0\x01\n\nInspection\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x04view\x18\x02 \x01(\x0e\x32\x1b.cultivar.v1.InspectionView\x12\x0e\n\x06layers\x18\x03 \x03(\t\x12/\n\x08\x63hannels\x18\x04 \x03(\x0b\x32\x1d.cultivar.v1.InspectedChannel\x12+\n\x06images\x18\x05 \x03(\x0b\x32\x1b.cultivar.v1.InspectedImage\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\"A\n\x10InspectedChannel\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\x05\x12\r\n\x05value\x18\x03 \x01(\x01\"^\n\x0eInspectedImage\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\x10\n\x08\x63lass_id\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x01\x12\x0b\n\x03\x62ox\x18\x05 \x03(\x05*\x9a\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12\x1d\n\x19MODEL_VERSION_STATE_READY\x10\x02\x12 \n\x1cMODEL_VERSION_STATE_REJECTED\x10\x03*\xe3\x01\n\x0eInspectionView\x12\x1f\n\x1bINSPECTION_VIEW_UNSPECIFIED\x10\x00\x12 \n\x1cINSPECTION_VIEW_FEATURE_MAPS\x10\x01\x12\x1b\n\x17INSPECTION_VIEW_FILTERS\x10\x02\x12#\n\x1fINSPECTION_VIEW_EXCITING_IMAGES\x10\x03\x12#\n\x1fINSPECTION_VIEW_GRADIENT_ASCENT\x10\x04\x12\'\n#INSPECTION_VIEW_SEPARATING_CHANNELS\x10\x05\x32\x84\t\n\x0cModelService\x12<\n\x08GetModel\x12\x1c.cultivar.v1.GetModelRequest\x1a\x12.cultivar.v1.Model\x12M\n\nListModels\x12\x1e.cultivar.v1.ListModelsRequest\x1a\x1f.cultivar.v1.ListModelsResponse\x12\x46\n\x0b\x44\x65leteModel\x12\x1f.cultivar.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12Q\n\x0fGetModelVersion\x12#.cultivar.v1.GetModelVersionRequest\x1a\x19.cultivar.v1.ModelVersion\x12\x62\n\x11ListModelVersions\x12%.cultivar.v1.ListModelVersionsRequest\x1a&.cultivar.v1.ListModelVersionsResponse\x12R\n\x13PromoteModelVersion\x12\'.cultivar.v1.PromoteModelVersionRequest\x1a\x12.cultivar.v1.Model\x12\x46\n\rRollbackModel\x12!.cultivar.v1.RollbackModelRequest\x1a\x12.cultivar.v1.Model\x12\x46\n\rSetModelAlias\x12!.cultivar.v1.SetModelAliasRequest\x1a\x12.cultivar.v1.Model\x12L\n\x10\x44\x65leteModelAlias\x12$.cultivar.v1.DeleteModelAliasRequest\x1a\x12.cultivar.v1.Model\x12T\n\x12\x44\x65leteModelVersion\x12&.cultivar.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Empty\x12\x61\n\x14\x45valuateModelVersion\x12(.cultivar.v1.EvaluateModelVersionRequest\x1a\x1d.cultivar.v1.EvaluationUpdate0\x01\x12\\\n\x15ReproduceModelVersion\x12).cultivar.v1.ReproduceModelVersionRequest\x1a\x18.cultivar.v1.TrainingJob\x12L\n\rCombineModels\x12!.cultivar.v1.CombineModelsRequest\x1a\x18.cultivar.v1.TrainingJob\x12Q\n\x0cInspectModel\x12 .cultivar.v1.InspectModelRequest\x1a\x1d.cultivar.v1.InspectionUpdate0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELVERSIONSTATE']._serialized_start=1929
-  _globals['_MODELVERSIONSTATE']._serialized_end=2083
-  _globals['_MODELVERSION']._serialized_start=213
-  _globals['_MODELVERSION']._serialized_end=612
-  _globals['_MODELALIAS']._serialized_start=614
-  _globals['_MODELALIAS']._serialized_end=664
-  _globals['_LIVECHANGE']._serialized_start=666
-  _globals['_LIVECHANGE']._serialized_end=774
-  _globals['_MODEL']._serialized_start=777
-  _globals['_MODEL']._serialized_end=1007
-  _globals['_GETMODELREQUEST']._serialized_start=1009
-  _globals['_GETMODELREQUEST']._serialized_end=1040
-  _globals['_LISTMODELSREQUEST']._serialized_start=1042
-  _globals['_LISTMODELSREQUEST']._serialized_end=1100
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1102
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1183
-  _globals['_DELETEMODELREQUEST']._serialized_start=1185
-  _globals['_DELETEMODELREQUEST']._serialized_end=1219
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1221
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1259
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1261
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1342
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1344
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1447
-  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_start=1449
-  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_end=1569
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1571
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1685
-  _globals['_SETMODELALIASREQUEST']._serialized_start=1687
-  _globals['_SETMODELALIASREQUEST']._serialized_end=1761
-  _globals['_DELETEMODELALIASREQUEST']._serialized_start=1763
-  _globals['_DELETEMODELALIASREQUEST']._serialized_end=1817
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=1819
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=1860
-  _globals['_REPRODUCEMODELVERSIONREQUEST']._serialized_start=1862
-  _globals['_REPRODUCEMODELVERSIONREQUEST']._serialized_end=1926
-  _globals['_MODELSERVICE']._serialized_start=2086
-  _globals['_MODELSERVICE']._serialized_end=3081
+  _globals['_MODELVERSIONSTATE']._serialized_start=2985
+  _globals['_MODELVERSIONSTATE']._serialized_end=3139
+  _globals['_INSPECTIONVIEW']._serialized_start=3142
+  _globals['_INSPECTIONVIEW']._serialized_end=3369
+  _globals['_MODELVERSION']._serialized_start=246
+  _globals['_MODELVERSION']._serialized_end=645
+  _globals['_MODELALIAS']._serialized_start=647
+  _globals['_MODELALIAS']._serialized_end=697
+  _globals['_LIVECHANGE']._serialized_start=699
+  _globals['_LIVECHANGE']._serialized_end=807
+  _globals['_MODEL']._serialized_start=810
+  _globals['_MODEL']._serialized_end=1040
+  _globals['_GETMODELREQUEST']._serialized_start=1042
+  _globals['_GETMODELREQUEST']._serialized_end=1073
+  _globals['_LISTMODELSREQUEST']._serialized_start=1075
+  _globals['_LISTMODELSREQUEST']._serialized_end=1133
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1135
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1216
+  _globals['_DELETEMODELREQUEST']._serialized_start=1218
+  _globals['_DELETEMODELREQUEST']._serialized_end=1252
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1254
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1292
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1294
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1375
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1377
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1480
+  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_start=1482
+  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_end=1602
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1604
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1718
+  _globals['_SETMODELALIASREQUEST']._serialized_start=1720
+  _globals['_SETMODELALIASREQUEST']._serialized_end=1794
+  _globals['_DELETEMODELALIASREQUEST']._serialized_start=1796
+  _globals['_DELETEMODELALIASREQUEST']._serialized_end=1850
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=1852
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=1893
+  _globals['_REPRODUCEMODELVERSIONREQUEST']._serialized_start=1895
+  _globals['_REPRODUCEMODELVERSIONREQUEST']._serialized_end=1959
+  _globals['_COMBINEMODELSREQUEST']._serialized_start=1962
+  _globals['_COMBINEMODELSREQUEST']._serialized_end=2183
+  _globals['_INSPECTMODELREQUEST']._serialized_start=2186
+  _globals['_INSPECTMODELREQUEST']._serialized_end=2471
+  _globals['_INSPECTIONUPDATE']._serialized_start=2474
+  _globals['_INSPECTIONUPDATE']._serialized_end=2608
+  _globals['_INSPECTION']._serialized_start=2611
+  _globals['_INSPECTION']._serialized_end=2819
+  _globals['_INSPECTEDCHANNEL']._serialized_start=2821
+  _globals['_INSPECTEDCHANNEL']._serialized_end=2886
+  _globals['_INSPECTEDIMAGE']._serialized_start=2888
+  _globals['_INSPECTEDIMAGE']._serialized_end=2982
+  _globals['_MODELSERVICE']._serialized_start=3372
+  _globals['_MODELSERVICE']._serialized_end=4528
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ from cultivar.v1 import dataset_pb2 as _dataset_pb2
 from cultivar.v1 import evaluation_pb2 as _evaluation_pb2
 from cultivar.v1 import event_pb2 as _event_pb2
 from cultivar.v1 import training_pb2 as _training_pb2
+from cultivar.v1 import training_spec_pb2 as _training_spec_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -21,10 +22,25 @@ class ModelVersionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_VERSION_STATE_LOADING: _ClassVar[ModelVersionState]
     MODEL_VERSION_STATE_READY: _ClassVar[ModelVersionState]
     MODEL_VERSION_STATE_REJECTED: _ClassVar[ModelVersionState]
+
+class InspectionView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INSPECTION_VIEW_UNSPECIFIED: _ClassVar[InspectionView]
+    INSPECTION_VIEW_FEATURE_MAPS: _ClassVar[InspectionView]
+    INSPECTION_VIEW_FILTERS: _ClassVar[InspectionView]
+    INSPECTION_VIEW_EXCITING_IMAGES: _ClassVar[InspectionView]
+    INSPECTION_VIEW_GRADIENT_ASCENT: _ClassVar[InspectionView]
+    INSPECTION_VIEW_SEPARATING_CHANNELS: _ClassVar[InspectionView]
 MODEL_VERSION_STATE_UNSPECIFIED: ModelVersionState
 MODEL_VERSION_STATE_LOADING: ModelVersionState
 MODEL_VERSION_STATE_READY: ModelVersionState
 MODEL_VERSION_STATE_REJECTED: ModelVersionState
+INSPECTION_VIEW_UNSPECIFIED: InspectionView
+INSPECTION_VIEW_FEATURE_MAPS: InspectionView
+INSPECTION_VIEW_FILTERS: InspectionView
+INSPECTION_VIEW_EXCITING_IMAGES: InspectionView
+INSPECTION_VIEW_GRADIENT_ASCENT: InspectionView
+INSPECTION_VIEW_SEPARATING_CHANNELS: InspectionView
 
 class ModelVersion(_message.Message):
     __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "aliases", "creator")
@@ -199,3 +215,93 @@ class ReproduceModelVersionRequest(_message.Message):
     name: str
     request_id: str
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CombineModelsRequest(_message.Message):
+    __slots__ = ("model", "method", "members", "publish", "test_evaluation", "request_id")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    TEST_EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    method: _training_pb2.CombinationMethod
+    members: _containers.RepeatedScalarFieldContainer[str]
+    publish: _training_spec_pb2.PublishPolicy
+    test_evaluation: _training_spec_pb2.TestEvaluation
+    request_id: str
+    def __init__(self, model: _Optional[str] = ..., method: _Optional[_Union[_training_pb2.CombinationMethod, str]] = ..., members: _Optional[_Iterable[str]] = ..., publish: _Optional[_Union[_training_spec_pb2.PublishPolicy, str]] = ..., test_evaluation: _Optional[_Union[_training_spec_pb2.TestEvaluation, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class InspectModelRequest(_message.Message):
+    __slots__ = ("name", "view", "layer", "channel", "image", "validation_image", "count", "classes", "steps", "seed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    view: InspectionView
+    layer: str
+    channel: int
+    image: bytes
+    validation_image: int
+    count: int
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    steps: int
+    seed: int
+    def __init__(self, name: _Optional[str] = ..., view: _Optional[_Union[InspectionView, str]] = ..., layer: _Optional[str] = ..., channel: _Optional[int] = ..., image: _Optional[bytes] = ..., validation_image: _Optional[int] = ..., count: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., steps: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class InspectionUpdate(_message.Message):
+    __slots__ = ("progress", "inspection", "data")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    INSPECTION_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    progress: _event_pb2.Progress
+    inspection: Inspection
+    data: bytes
+    def __init__(self, progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., inspection: _Optional[_Union[Inspection, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Inspection(_message.Message):
+    __slots__ = ("model_version", "view", "layers", "channels", "images", "size_bytes")
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    model_version: str
+    view: InspectionView
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    channels: _containers.RepeatedCompositeFieldContainer[InspectedChannel]
+    images: _containers.RepeatedCompositeFieldContainer[InspectedImage]
+    size_bytes: int
+    def __init__(self, model_version: _Optional[str] = ..., view: _Optional[_Union[InspectionView, str]] = ..., layers: _Optional[_Iterable[str]] = ..., channels: _Optional[_Iterable[_Union[InspectedChannel, _Mapping]]] = ..., images: _Optional[_Iterable[_Union[InspectedImage, _Mapping]]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class InspectedChannel(_message.Message):
+    __slots__ = ("layer", "channel", "value")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    layer: str
+    channel: int
+    value: float
+    def __init__(self, layer: _Optional[str] = ..., channel: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
+
+class InspectedImage(_message.Message):
+    __slots__ = ("path", "position", "class_id", "value", "box")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    CLASS_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    position: int
+    class_id: str
+    value: float
+    box: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, path: _Optional[str] = ..., position: _Optional[int] = ..., class_id: _Optional[str] = ..., value: _Optional[float] = ..., box: _Optional[_Iterable[int]] = ...) -> None: ...

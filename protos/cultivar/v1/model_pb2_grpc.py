@@ -98,6 +98,16 @@ class ModelServiceStub(object):
                 request_serializer=cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
                 _registered_method=True)
+        self.CombineModels = channel.unary_unary(
+                '/cultivar.v1.ModelService/CombineModels',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.CombineModelsRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+                _registered_method=True)
+        self.InspectModel = channel.unary_stream(
+                '/cultivar.v1.ModelService/InspectModel',
+                request_serializer=cultivar_dot_v1_dot_model__pb2.InspectModelRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_model__pb2.InspectionUpdate.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -189,6 +199,20 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CombineModels(self, request, context):
+        """Queues a job that makes one version of several: an ensemble or a soup.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InspectModel(self, request, context):
+        """Draws what a network looks at: feature maps, filters, what excites a channel. Tells how far it is, then the picture.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -251,6 +275,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ReproduceModelVersion,
                     request_deserializer=cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
+            ),
+            'CombineModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.CombineModels,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.CombineModelsRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_training__pb2.TrainingJob.SerializeToString,
+            ),
+            'InspectModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.InspectModel,
+                    request_deserializer=cultivar_dot_v1_dot_model__pb2.InspectModelRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_model__pb2.InspectionUpdate.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -578,6 +612,60 @@ class ModelService(object):
             '/cultivar.v1.ModelService/ReproduceModelVersion',
             cultivar_dot_v1_dot_model__pb2.ReproduceModelVersionRequest.SerializeToString,
             cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CombineModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.ModelService/CombineModels',
+            cultivar_dot_v1_dot_model__pb2.CombineModelsRequest.SerializeToString,
+            cultivar_dot_v1_dot_training__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InspectModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.ModelService/InspectModel',
+            cultivar_dot_v1_dot_model__pb2.InspectModelRequest.SerializeToString,
+            cultivar_dot_v1_dot_model__pb2.InspectionUpdate.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,8 +6,10 @@ from cultivar.v1 import architecture_pb2 as _architecture_pb2
 from cultivar.v1 import evaluation_pb2 as _evaluation_pb2
 from cultivar.v1 import event_pb2 as _event_pb2
 from cultivar.v1 import state_pb2 as _state_pb2
+from cultivar.v1 import study_pb2 as _study_pb2
 from cultivar.v1 import training_spec_pb2 as _training_spec_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -15,8 +17,17 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CombinationMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMBINATION_METHOD_UNSPECIFIED: _ClassVar[CombinationMethod]
+    COMBINATION_METHOD_ENSEMBLE: _ClassVar[CombinationMethod]
+    COMBINATION_METHOD_SOUP: _ClassVar[CombinationMethod]
+COMBINATION_METHOD_UNSPECIFIED: CombinationMethod
+COMBINATION_METHOD_ENSEMBLE: CombinationMethod
+COMBINATION_METHOD_SOUP: CombinationMethod
+
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified", "candidates", "creator", "queue_position", "expected_start_time", "retry_time", "attempts_without_progress", "placement", "waiting_reason", "run_seconds", "export_only", "reproduces", "reproduction", "checkpoint", "memory")
+    __slots__ = ("name", "state", "phase", "spec", "recipe", "warnings", "create_time", "start_time", "end_time", "attempt", "latest_epoch", "best_epoch", "metrics", "model_version", "error", "progress", "last_event", "export_verified", "candidates", "creator", "queue_position", "expected_start_time", "retry_time", "attempts_without_progress", "placement", "waiting_reason", "run_seconds", "export_only", "reproduces", "reproduction", "checkpoint", "memory", "study", "combination", "members_compared", "fit", "symptoms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +60,11 @@ class TrainingJob(_message.Message):
     REPRODUCTION_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    COMBINATION_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
+    SYMPTOMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: _state_pb2.TrainingJobState
     phase: _state_pb2.TrainingPhase
@@ -81,7 +97,20 @@ class TrainingJob(_message.Message):
     reproduction: _event_pb2.Reproduction
     checkpoint: _event_pb2.CheckpointWritten
     memory: _event_pb2.MemoryMeasured
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ..., creator: _Optional[str] = ..., queue_position: _Optional[int] = ..., expected_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts_without_progress: _Optional[int] = ..., placement: _Optional[_Union[_event_pb2.Placed, _Mapping]] = ..., waiting_reason: _Optional[str] = ..., run_seconds: _Optional[float] = ..., export_only: bool = ..., reproduces: _Optional[str] = ..., reproduction: _Optional[_Union[_event_pb2.Reproduction, _Mapping]] = ..., checkpoint: _Optional[_Union[_event_pb2.CheckpointWritten, _Mapping]] = ..., memory: _Optional[_Union[_event_pb2.MemoryMeasured, _Mapping]] = ...) -> None: ...
+    study: str
+    combination: Combination
+    members_compared: _event_pb2.MembersCompared
+    fit: _event_pb2.FitAssessed
+    symptoms: _containers.RepeatedCompositeFieldContainer[_event_pb2.SymptomFound]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ..., creator: _Optional[str] = ..., queue_position: _Optional[int] = ..., expected_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts_without_progress: _Optional[int] = ..., placement: _Optional[_Union[_event_pb2.Placed, _Mapping]] = ..., waiting_reason: _Optional[str] = ..., run_seconds: _Optional[float] = ..., export_only: bool = ..., reproduces: _Optional[str] = ..., reproduction: _Optional[_Union[_event_pb2.Reproduction, _Mapping]] = ..., checkpoint: _Optional[_Union[_event_pb2.CheckpointWritten, _Mapping]] = ..., memory: _Optional[_Union[_event_pb2.MemoryMeasured, _Mapping]] = ..., study: _Optional[str] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., members_compared: _Optional[_Union[_event_pb2.MembersCompared, _Mapping]] = ..., fit: _Optional[_Union[_event_pb2.FitAssessed, _Mapping]] = ..., symptoms: _Optional[_Iterable[_Union[_event_pb2.SymptomFound, _Mapping]]] = ...) -> None: ...
+
+class Combination(_message.Message):
+    __slots__ = ("method", "members")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    method: CombinationMethod
+    members: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, method: _Optional[_Union[CombinationMethod, str]] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")

@@ -6,6 +6,7 @@ import warnings
 from cultivar.v1 import architecture_pb2 as cultivar_dot_v1_dot_architecture__pb2
 from cultivar.v1 import evaluation_pb2 as cultivar_dot_v1_dot_evaluation__pb2
 from cultivar.v1 import event_pb2 as cultivar_dot_v1_dot_event__pb2
+from cultivar.v1 import study_pb2 as cultivar_dot_v1_dot_study__pb2
 from cultivar.v1 import training_pb2 as cultivar_dot_v1_dot_training__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
@@ -123,6 +124,36 @@ class TrainingServiceStub(object):
                 '/cultivar.v1.TrainingService/ListGpus',
                 request_serializer=cultivar_dot_v1_dot_training__pb2.ListGpusRequest.SerializeToString,
                 response_deserializer=cultivar_dot_v1_dot_training__pb2.ListGpusResponse.FromString,
+                _registered_method=True)
+        self.CreateTrainingStudy = channel.unary_unary(
+                '/cultivar.v1.TrainingService/CreateTrainingStudy',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.CreateTrainingStudyRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+                _registered_method=True)
+        self.GetTrainingStudy = channel.unary_unary(
+                '/cultivar.v1.TrainingService/GetTrainingStudy',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.GetTrainingStudyRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+                _registered_method=True)
+        self.ListTrainingStudies = channel.unary_unary(
+                '/cultivar.v1.TrainingService/ListTrainingStudies',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesResponse.FromString,
+                _registered_method=True)
+        self.WatchTrainingStudy = channel.unary_stream(
+                '/cultivar.v1.TrainingService/WatchTrainingStudy',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.WatchTrainingStudyRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_study__pb2.StudyEvent.FromString,
+                _registered_method=True)
+        self.CancelTrainingStudy = channel.unary_unary(
+                '/cultivar.v1.TrainingService/CancelTrainingStudy',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.CancelTrainingStudyRequest.SerializeToString,
+                response_deserializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+                _registered_method=True)
+        self.DeleteTrainingStudy = channel.unary_unary(
+                '/cultivar.v1.TrainingService/DeleteTrainingStudy',
+                request_serializer=cultivar_dot_v1_dot_study__pb2.DeleteTrainingStudyRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
 
 
@@ -249,6 +280,49 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateTrainingStudy(self, request, context):
+        """Compares several ways to train: queues a job for each variant and seed, or with validate_only answers what it would
+        do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrainingStudy(self, request, context):
+        """Answers one study with the comparison so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrainingStudies(self, request, context):
+        """Lists studies, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTrainingStudy(self, request, context):
+        """Streams a study's events from a cursor on, without gaps or repeats, and ends after its final state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTrainingStudy(self, request, context):
+        """Asks a study to stop, and its jobs with it. Repeating it changes nothing; the study ends in CANCELLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTrainingStudy(self, request, context):
+        """Deletes a finished study's record and report. Its jobs and their model versions stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -336,6 +410,36 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ListGpus,
                     request_deserializer=cultivar_dot_v1_dot_training__pb2.ListGpusRequest.FromString,
                     response_serializer=cultivar_dot_v1_dot_training__pb2.ListGpusResponse.SerializeToString,
+            ),
+            'CreateTrainingStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTrainingStudy,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.CreateTrainingStudyRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.SerializeToString,
+            ),
+            'GetTrainingStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrainingStudy,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.GetTrainingStudyRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.SerializeToString,
+            ),
+            'ListTrainingStudies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrainingStudies,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesResponse.SerializeToString,
+            ),
+            'WatchTrainingStudy': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTrainingStudy,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.WatchTrainingStudyRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_study__pb2.StudyEvent.SerializeToString,
+            ),
+            'CancelTrainingStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTrainingStudy,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.CancelTrainingStudyRequest.FromString,
+                    response_serializer=cultivar_dot_v1_dot_study__pb2.TrainingStudy.SerializeToString,
+            ),
+            'DeleteTrainingStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTrainingStudy,
+                    request_deserializer=cultivar_dot_v1_dot_study__pb2.DeleteTrainingStudyRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -798,6 +902,168 @@ class TrainingService(object):
             '/cultivar.v1.TrainingService/ListGpus',
             cultivar_dot_v1_dot_training__pb2.ListGpusRequest.SerializeToString,
             cultivar_dot_v1_dot_training__pb2.ListGpusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTrainingStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/CreateTrainingStudy',
+            cultivar_dot_v1_dot_study__pb2.CreateTrainingStudyRequest.SerializeToString,
+            cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrainingStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/GetTrainingStudy',
+            cultivar_dot_v1_dot_study__pb2.GetTrainingStudyRequest.SerializeToString,
+            cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrainingStudies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/ListTrainingStudies',
+            cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesRequest.SerializeToString,
+            cultivar_dot_v1_dot_study__pb2.ListTrainingStudiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTrainingStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/WatchTrainingStudy',
+            cultivar_dot_v1_dot_study__pb2.WatchTrainingStudyRequest.SerializeToString,
+            cultivar_dot_v1_dot_study__pb2.StudyEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTrainingStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/CancelTrainingStudy',
+            cultivar_dot_v1_dot_study__pb2.CancelTrainingStudyRequest.SerializeToString,
+            cultivar_dot_v1_dot_study__pb2.TrainingStudy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTrainingStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.v1.TrainingService/DeleteTrainingStudy',
+            cultivar_dot_v1_dot_study__pb2.DeleteTrainingStudyRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

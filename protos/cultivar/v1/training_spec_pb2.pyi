@@ -129,6 +129,12 @@ class Tuning(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TUNING_UNSPECIFIED: _ClassVar[Tuning]
     TUNING_TABLE: _ClassVar[Tuning]
     TUNING_MEASURED: _ClassVar[Tuning]
+
+class EnsembleSampling(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENSEMBLE_SAMPLING_UNSPECIFIED: _ClassVar[EnsembleSampling]
+    ENSEMBLE_SAMPLING_SEEDS: _ClassVar[EnsembleSampling]
+    ENSEMBLE_SAMPLING_BOOTSTRAP: _ClassVar[EnsembleSampling]
 FINE_TUNING_MODE_UNSPECIFIED: FineTuningMode
 FINE_TUNING_MODE_SCRATCH: FineTuningMode
 FINE_TUNING_MODE_FULL: FineTuningMode
@@ -204,9 +210,12 @@ FEATURE_CACHE_OFF: FeatureCache
 TUNING_UNSPECIFIED: Tuning
 TUNING_TABLE: Tuning
 TUNING_MEASURED: Tuning
+ENSEMBLE_SAMPLING_UNSPECIFIED: EnsembleSampling
+ENSEMBLE_SAMPLING_SEEDS: EnsembleSampling
+ENSEMBLE_SAMPLING_BOOTSTRAP: EnsembleSampling
 
 class TrainingSpec(_message.Message):
-    __slots__ = ("dataset", "model", "architecture", "weights", "mode", "last_blocks", "network", "input", "data", "augmentation", "optimizer", "schedule", "loss", "epochs", "batch_size", "seed", "selection_metric", "publish", "test_evaluation", "execution", "trainable", "retain_blocks", "gradual", "initialisation", "early_stopping", "scheduling")
+    __slots__ = ("dataset", "model", "architecture", "weights", "mode", "last_blocks", "network", "input", "data", "augmentation", "optimizer", "schedule", "loss", "epochs", "batch_size", "seed", "selection_metric", "publish", "test_evaluation", "execution", "trainable", "retain_blocks", "gradual", "initialisation", "early_stopping", "scheduling", "ensemble", "diagnostics")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +242,8 @@ class TrainingSpec(_message.Message):
     INITIALISATION_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
     SCHEDULING_FIELD_NUMBER: _ClassVar[int]
+    ENSEMBLE_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     model: str
     architecture: str
@@ -259,7 +270,35 @@ class TrainingSpec(_message.Message):
     initialisation: InitialisationSpec
     early_stopping: EarlyStoppingSpec
     scheduling: SchedulingSpec
-    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., mode: _Optional[_Union[FineTuningMode, str]] = ..., last_blocks: _Optional[int] = ..., network: _Optional[_Union[NetworkSpec, _Mapping]] = ..., input: _Optional[_Union[InputSpec, _Mapping]] = ..., data: _Optional[_Union[DataSpec, _Mapping]] = ..., augmentation: _Optional[_Union[AugmentationSpec, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSpec, _Mapping]] = ..., schedule: _Optional[_Union[ScheduleSpec, _Mapping]] = ..., loss: _Optional[_Union[LossSpec, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., selection_metric: _Optional[_Union[SelectionMetric, str]] = ..., publish: _Optional[_Union[PublishPolicy, str]] = ..., test_evaluation: _Optional[_Union[TestEvaluation, str]] = ..., execution: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., trainable: _Optional[_Iterable[str]] = ..., retain_blocks: _Optional[int] = ..., gradual: _Optional[_Union[GradualSpec, _Mapping]] = ..., initialisation: _Optional[_Union[InitialisationSpec, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStoppingSpec, _Mapping]] = ..., scheduling: _Optional[_Union[SchedulingSpec, _Mapping]] = ...) -> None: ...
+    ensemble: EnsembleSpec
+    diagnostics: DiagnosticsSpec
+    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., architecture: _Optional[str] = ..., weights: _Optional[str] = ..., mode: _Optional[_Union[FineTuningMode, str]] = ..., last_blocks: _Optional[int] = ..., network: _Optional[_Union[NetworkSpec, _Mapping]] = ..., input: _Optional[_Union[InputSpec, _Mapping]] = ..., data: _Optional[_Union[DataSpec, _Mapping]] = ..., augmentation: _Optional[_Union[AugmentationSpec, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSpec, _Mapping]] = ..., schedule: _Optional[_Union[ScheduleSpec, _Mapping]] = ..., loss: _Optional[_Union[LossSpec, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., selection_metric: _Optional[_Union[SelectionMetric, str]] = ..., publish: _Optional[_Union[PublishPolicy, str]] = ..., test_evaluation: _Optional[_Union[TestEvaluation, str]] = ..., execution: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., trainable: _Optional[_Iterable[str]] = ..., retain_blocks: _Optional[int] = ..., gradual: _Optional[_Union[GradualSpec, _Mapping]] = ..., initialisation: _Optional[_Union[InitialisationSpec, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStoppingSpec, _Mapping]] = ..., scheduling: _Optional[_Union[SchedulingSpec, _Mapping]] = ..., ensemble: _Optional[_Union[EnsembleSpec, _Mapping]] = ..., diagnostics: _Optional[_Union[DiagnosticsSpec, _Mapping]] = ...) -> None: ...
+
+class EnsembleSpec(_message.Message):
+    __slots__ = ("members", "sampling")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    members: int
+    sampling: EnsembleSampling
+    def __init__(self, members: _Optional[int] = ..., sampling: _Optional[_Union[EnsembleSampling, str]] = ...) -> None: ...
+
+class DiagnosticsSpec(_message.Message):
+    __slots__ = ("tensorboard", "sample_images", "parameter_histograms", "gradient_histograms", "gradient_norms", "unit_health", "every_epochs")
+    TENSORBOARD_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETER_HISTOGRAMS_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_HISTOGRAMS_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_NORMS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_HEALTH_FIELD_NUMBER: _ClassVar[int]
+    EVERY_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    tensorboard: bool
+    sample_images: bool
+    parameter_histograms: bool
+    gradient_histograms: bool
+    gradient_norms: bool
+    unit_health: bool
+    every_epochs: int
+    def __init__(self, tensorboard: bool = ..., sample_images: bool = ..., parameter_histograms: bool = ..., gradient_histograms: bool = ..., gradient_norms: bool = ..., unit_health: bool = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class GradualSpec(_message.Message):
     __slots__ = ("head_epochs", "head_learning_rate")
@@ -336,7 +375,7 @@ class InputSpec(_message.Message):
     def __init__(self, size: _Optional[int] = ..., channels: _Optional[int] = ..., normalisation: _Optional[_Union[Normalisation, str]] = ..., normalisation_ratio: _Optional[float] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("classes", "max_train_images", "max_val_images", "max_test_images", "max_train_images_per_class", "max_val_images_per_class", "max_test_images_per_class", "seed")
+    __slots__ = ("classes", "max_train_images", "max_val_images", "max_test_images", "max_train_images_per_class", "max_val_images_per_class", "max_test_images_per_class", "seed", "bootstrap_seed")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     MAX_TRAIN_IMAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_VAL_IMAGES_FIELD_NUMBER: _ClassVar[int]
@@ -345,6 +384,7 @@ class DataSpec(_message.Message):
     MAX_VAL_IMAGES_PER_CLASS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEST_IMAGES_PER_CLASS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_SEED_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedScalarFieldContainer[str]
     max_train_images: int
     max_val_images: int
@@ -353,7 +393,8 @@ class DataSpec(_message.Message):
     max_val_images_per_class: int
     max_test_images_per_class: int
     seed: int
-    def __init__(self, classes: _Optional[_Iterable[str]] = ..., max_train_images: _Optional[int] = ..., max_val_images: _Optional[int] = ..., max_test_images: _Optional[int] = ..., max_train_images_per_class: _Optional[int] = ..., max_val_images_per_class: _Optional[int] = ..., max_test_images_per_class: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    bootstrap_seed: int
+    def __init__(self, classes: _Optional[_Iterable[str]] = ..., max_train_images: _Optional[int] = ..., max_val_images: _Optional[int] = ..., max_test_images: _Optional[int] = ..., max_train_images_per_class: _Optional[int] = ..., max_val_images_per_class: _Optional[int] = ..., max_test_images_per_class: _Optional[int] = ..., seed: _Optional[int] = ..., bootstrap_seed: _Optional[int] = ...) -> None: ...
 
 class AugmentationSpec(_message.Message):
     __slots__ = ("horizontal_flip", "padded_crop", "resized_crop", "brightness", "contrast", "saturation", "hue", "vertical_flip", "alternating_flip", "rotation", "width_shift", "height_shift", "shear", "zoom", "channel_shift", "color_temperature", "gaussian_noise", "blur", "random_erasing", "randaugment_operations", "randaugment_magnitude", "trivial_augment", "mixup", "cutmix", "mixing_probability")

@@ -146,6 +146,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             time_ns INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        # Jobs that wait for other jobs' models are held until those have ended.
+        "ALTER TABLE jobs ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE studies (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            state INTEGER NOT NULL,
+            creator TEXT NOT NULL,
+            request_id TEXT UNIQUE,
+            request_digest TEXT NOT NULL,
+            resource BLOB NOT NULL
+        )""",
+        "CREATE INDEX studies_by_creator ON studies (creator, sequence)",
+        """CREATE TABLE study_events (
+            study TEXT NOT NULL REFERENCES studies (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            payload BLOB NOT NULL,
+            PRIMARY KEY (study, number)
+        ) WITHOUT ROWID""",
+    ),
 )
 """Statements of step 1, step 2, ..."""
 

@@ -36,9 +36,15 @@ jobs = sa.table(
             "priority",
             "queued_ns",
             "retry_ns",
+            "held",
         )
     ),
 )
+studies = sa.table(
+    "studies",
+    *(sa.column(name) for name in ("sequence", "id", "state", "creator", "request_id", "request_digest", "resource")),
+)
+study_events = sa.table("study_events", *(sa.column(name) for name in ("study", "number", "payload")))
 uploads = sa.table(
     "uploads",
     *(

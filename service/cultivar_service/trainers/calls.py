@@ -11,7 +11,7 @@ from typing import Any
 
 from cultivar.v1 import event_pb2
 from cultivar_contract.run_directory import Result, RunDirectory, read_events
-from cultivar_contract.tasks import DescribeRequest, EvaluateRequest, ImportRequest, PreviewRequest, to_json
+from cultivar_contract.tasks import TaskRequest, to_json
 from cultivar_service.catalog.storage import DataDirectory
 from cultivar_service.config import Config
 from cultivar_service.errors import (
@@ -61,7 +61,7 @@ class Calls:
 
     async def run(
         self,
-        request: DescribeRequest | EvaluateRequest | ImportRequest | PreviewRequest,
+        request: TaskRequest,
         *,
         what: str,
         output: str = "",
@@ -116,7 +116,7 @@ class Calls:
 
     async def result(
         self,
-        request: DescribeRequest | EvaluateRequest | ImportRequest | PreviewRequest,
+        request: TaskRequest,
         *,
         what: str,
         output: str = "",

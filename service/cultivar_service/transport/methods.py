@@ -24,6 +24,8 @@ METHODS: Mapping[str, Mapping[str, Scope]] = {
         "ListModelAliases": _PREDICT,
         "EvaluateModelVersion": _TRAIN,
         "ReproduceModelVersion": _TRAIN,
+        "CombineModels": _TRAIN,
+        "InspectModel": _TRAIN,
         # Training moves `live` as well: these are no greater power than `publish: ALWAYS`.
         "PromoteModelVersion": _TRAIN,
         "RollbackModel": _TRAIN,
@@ -62,6 +64,12 @@ METHODS: Mapping[str, Mapping[str, Scope]] = {
         "CalculateLayer": _TRAIN,
         "EvaluateArchitecture": _TRAIN,
         "PreviewAugmentation": _TRAIN,
+        "CreateTrainingStudy": _TRAIN,
+        "GetTrainingStudy": _TRAIN,
+        "ListTrainingStudies": _TRAIN,
+        "WatchTrainingStudy": _TRAIN,
+        "CancelTrainingStudy": _TRAIN,
+        "DeleteTrainingStudy": _TRAIN,
     },
     # Models themselves and pictures of training images: more than predictions.
     "cultivar.v1.ArtifactService": {"ListArtifacts": _TRAIN, "DownloadArtifact": _TRAIN},
@@ -73,7 +81,7 @@ OPEN_SERVICES = frozenset({"grpc.health.v1.Health"})
 
 _READS = (
     *("Get", "List", "Watch", "Stream", "Download", "Describe", "Calculate"),
-    *("Check", "Evaluate", "Preview", "Predict"),
+    *("Check", "Evaluate", "Preview", "Predict", "Inspect"),
 )
 
 
