@@ -24,6 +24,7 @@ TRAINER = [
     {"phases", "packaging"},
     {"preparation"},
     {"report", "export"},
+    {"reports"},
     {"loop"},
     {"features"},
     {"batches"},

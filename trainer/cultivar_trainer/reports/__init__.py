@@ -1,0 +1,1 @@
+"""What a person reads of trainings: curves, verdicts, figures, reports in one file."""
