@@ -128,6 +128,16 @@ class EvaluateRequest(TaskRequest):
     """Folder that keeps downloaded weights."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyReportRequest(TaskRequest):
+    """Task `report_study`: leaves curves.svg, curves.png, study.json, report.md and report.html in RUN_DIR."""
+
+    study: dict[str, Any]
+    """The TrainingStudy as proto JSON, with its rows, trials, winner and conclusion."""
+    runs: dict[str, str]
+    """Run directory of each trial's job, by its name; there history.json is."""
+
+
 def to_json(request: TaskRequest) -> dict[str, Any]:
     """Return the form that the run directory keeps."""
     return asdict(request)
