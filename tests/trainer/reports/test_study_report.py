@@ -127,6 +127,17 @@ def test_hostile_text_is_shown_and_never_run(kind: object) -> None:
 
 
 @pytest.mark.slow
+def test_a_real_job_s_history_is_read(trained: RunDirectory) -> None:
+    study = study_pb2.TrainingStudy(trials=[{"variant": "a", "training_job": "trainingJobs/test"}])
+
+    (trial,) = trials.read(study, {"trainingJobs/test": str(trained.path)})
+
+    history = json.loads((trained.path / "history.json").read_text())
+    assert trial.epochs == 2
+    assert trial.selected("val_accuracy") == history["epochs"][history["best_epoch"] - 1]["val_accuracy"]
+
+
+@pytest.mark.slow
 def test_the_real_process_reports_a_study_and_the_same_bytes_again(tmp_path: Path) -> None:
     drawn = drawn_study(tmp_path / "runs")
     written = []
