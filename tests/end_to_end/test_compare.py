@@ -89,7 +89,7 @@ def test_ways_to_train_that_can_not_be_compared_are_refused_before_anything_is_q
     base = "compare --data flowers --arch lenet5 --mode scratch --set epochs=1 --variant a"
 
     same_seed = service.cultivar(f"{base} --variant 'b: batch_size=8' --seeds 1,1", expect=1)
-    others = service.cultivar(f"{base} --variant 'b: data.max_val_per_class=2'", expect=1)
+    others = service.cultivar(f"{base} --variant 'b: data.max_val_images_per_class=2'", expect=1)
     nothing = service.cultivar(f"{base} --variant b", expect=1)
 
     assert "spec.seeds" in same_seed

@@ -87,8 +87,9 @@ def test_the_report_s_spec_is_the_one_that_was_sent(tmp_path: Path) -> None:
 
     document = contents.document(drawn.study, trials.read(drawn.study, drawn.runs), svg=b"", png=b"")
 
-    code = next(block.text for block in document.blocks if isinstance(block, Code))
-    assert json_format.Parse(code, study_pb2.TrainingStudySpec()) == drawn.study.spec
+    command, spec = (block.text for block in document.blocks if isinstance(block, Code))
+    assert command == "cultivar compare --file study.json"
+    assert json_format.Parse(spec, study_pb2.TrainingStudySpec()) == drawn.study.spec
 
 
 def test_final_figures_are_those_of_the_histories_and_a_trial_without_one_is_named(tmp_path: Path) -> None:

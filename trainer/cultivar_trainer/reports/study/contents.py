@@ -168,7 +168,8 @@ def _trials(study: study_pb2.TrainingStudy) -> Iterator[Block]:
 
 def _repeating(study: study_pb2.TrainingStudy) -> Iterator[Block]:
     yield Heading("How to repeat it")
-    yield Paragraph("Save this as study.json; `cultivar compare --file study.json` compares once more:")
+    yield Paragraph("Compare once more, with what follows saved as study.json:")
+    yield Code("cultivar compare --file study.json")
     yield Code(json.dumps(json_format.MessageToDict(study.spec), indent=2, ensure_ascii=False))
 
 
