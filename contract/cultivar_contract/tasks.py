@@ -130,12 +130,12 @@ class EvaluateRequest(TaskRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyReportRequest(TaskRequest):
-    """Task `report_study`: leaves curves.svg, curves.png, study.json, report.md and report.html in RUN_DIR."""
+    """Task `report_study`: leaves report.html, report.md, curves.svg, curves.png and study.json in RUN_DIR."""
 
     study: dict[str, Any]
-    """The TrainingStudy as proto JSON, with its rows, trials, winner and conclusion."""
+    """The TrainingStudy as proto JSON, its rows filled."""
     runs: dict[str, str]
-    """Run directory of each trial's job, by its name; there history.json is."""
+    """Absolute path of the run directory of each job, by its name."""
 
 
 def to_json(request: TaskRequest) -> dict[str, Any]:
