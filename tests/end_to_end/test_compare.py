@@ -35,7 +35,8 @@ def test_a_comparison_s_numbers_are_those_of_the_jobs_histories(service: Running
     printed = service.cultivar(
         "compare --data flowers --arch lenet5 --mode scratch --set epochs=3 --set batch_size=16 "
         "--set optimizer.learning_rate=3e-3 --variant scratch "
-        f"--variant 'head: mode=head weights={start}' --seeds 1,2,3 --report {tmp_path}/report.html"
+        f"--variant 'head: mode=head weights={start}' --seeds 1,2,3 --set execution.threads=1 --report {tmp_path}/report.html",
+        timeout_s=1200,
     )
 
     found = re.search(r"study (trainingStudies/\S+)  6 trials", printed)
@@ -85,7 +86,7 @@ def test_a_comparison_s_numbers_are_those_of_the_jobs_histories(service: Running
 
 @pytest.mark.slow
 def test_ways_to_train_that_can_not_be_compared_are_refused_before_anything_is_queued(service: RunningService) -> None:
-    before = json.loads(service.cultivar("jobs list --json"))["trainingJobs"]
+    before = len(json.loads(service.cultivar("jobs list --json"))["trainingJobs"])
     base = "compare --data flowers --arch lenet5 --mode scratch --set epochs=1 --variant a"
 
     same_seed = service.cultivar(f"{base} --variant 'b: batch_size=8' --seeds 1,1", expect=1)
@@ -95,4 +96,4 @@ def test_ways_to_train_that_can_not_be_compared_are_refused_before_anything_is_q
     assert "spec.seeds" in same_seed
     assert "spec.variants[1]" in others
     assert "spec.variants[1]" in nothing
-    assert json.loads(service.cultivar("jobs list --json"))["trainingJobs"] == before
+    assert len(json.loads(service.cultivar("jobs list --json"))["trainingJobs"]) == before
