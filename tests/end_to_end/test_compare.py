@@ -35,7 +35,8 @@ def test_a_comparison_s_numbers_are_those_of_the_jobs_histories(service: Running
     printed = service.cultivar(
         "compare --data flowers --arch lenet5 --mode scratch --set epochs=3 --set batch_size=16 "
         "--set optimizer.learning_rate=3e-3 --variant scratch "
-        f"--variant 'head: mode=head weights={start}' --seeds 1,2,3 --set execution.threads=1 --report {tmp_path}/report.html",
+        f"--variant 'head: mode=head weights={start}' --seeds 1,2,3 "
+        f"--set execution.threads=1 --report {tmp_path}/report.html",
         timeout_s=1200,
     )
 

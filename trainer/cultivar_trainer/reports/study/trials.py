@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,19 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _read(trial: study_pb2.StudyTrial, run: str | None) -> Trial:
-    epochs: list[dict[str, Any]] = []
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
     best = 0
     if run is not None:
-        try:
-            history = files.read_json(Path(run) / "history.json")
-            epochs, best = history["epochs"], history["best_epoch"]
-            columns = {name: [float(epoch[name]) for epoch in epochs] for name in _COLUMNS}
-        except (OSError, ValueError, KeyError, TypeError):  # a trial that failed early has none
-            epochs, best = [], 0
-    if not epochs or not 1 <= best <= len(epochs):
-        columns, best = {name: [] for name in _COLUMNS}, 0
+        # A trial that failed early has no history, and a file that something damaged shall not cost the whole report.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            columns, best = _history(Path(run) / "history.json")
     return Trial(variant=trial.variant, seed=trial.seed, job=trial.training_job, best_epoch=best, columns=columns)
+
+
+def _history(path: Path) -> tuple[dict[str, list[float]], int]:
+    history = files.read_json(path)
+    columns = {name: [float(epoch[name]) for epoch in history["epochs"]] for name in _COLUMNS}
+    best = int(history["best_epoch"])
+    if not 1 <= best <= len(columns["epoch"]):
+        raise ValueError(f"{path.name} selects epoch {best} of {len(columns['epoch'])}")
+    return columns, best
