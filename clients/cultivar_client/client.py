@@ -2,11 +2,12 @@
 
 from cultivar_client.datasets import DatasetCalls
 from cultivar_client.models import ModelCalls
+from cultivar_client.studies import StudyCalls
 from cultivar_client.training import TrainingCalls
 from cultivar_client.uploads import UploadCalls
 
 
-class Client(DatasetCalls, UploadCalls, TrainingCalls, ModelCalls):
+class Client(DatasetCalls, UploadCalls, TrainingCalls, StudyCalls, ModelCalls):
     """Every call of a Cultivar service, over one connection.
 
     async with Client("127.0.0.1:50051") as client:

@@ -25,18 +25,27 @@ def read_recipe(path: Path) -> TrainingSpec:
 
     Raises SpecError, and OSError where the file can't be read.
     """
-    text = path.read_text(encoding="utf-8")
-    try:
-        # JSON is tried first because reading it needs no further package.
-        recipe = json.loads(text)
-    except json.JSONDecodeError:
-        recipe = _parse_yaml(text, path)
-    if not isinstance(recipe, Mapping):
-        raise SpecError(f"{path}: a recipe is a mapping of field names to values")
+    recipe = read_mapping(path)
     try:
         return spec_from_mapping(recipe)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
+
+
+def read_mapping(path: Path) -> Mapping[str, object]:
+    """Reads a YAML or JSON file that holds field names and their values.
+
+    Raises SpecError, and OSError where the file can't be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        # JSON is tried first because reading it needs no further package.
+        mapping = json.loads(text)
+    except json.JSONDecodeError:
+        mapping = _parse_yaml(text, path)
+    if not isinstance(mapping, Mapping):
+        raise SpecError(f"{path}: the file is no mapping of field names to values")
+    return mapping
 
 
 def spec_from_mapping(mapping: Mapping[str, object]) -> TrainingSpec:

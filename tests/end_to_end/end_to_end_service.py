@@ -69,14 +69,14 @@ class RunningService:
         with urllib.request.urlopen(self.metrics_url, timeout=10) as response:
             return str(response.read().decode())
 
-    def cultivar(self, arguments: str, *, expect: int = 0) -> str:
+    def cultivar(self, arguments: str, *, expect: int = 0, timeout_s: float = 300) -> str:
         """Run the command and return what it prints; its exit code must be the expected one."""
         done = subprocess.run(
             [str(BIN / "cultivar"), *shlex.split(arguments)],
             env={**os.environ, "CULTIVAR_ADDRESS": self.address},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout_s,
             check=False,
         )
         assert done.returncode == expect, done.stdout + done.stderr

@@ -10,6 +10,7 @@ from cultivar_client.cli import (
     architectures,
     augment,
     calculate,
+    compare,
     datasets,
     evaluate,
     gpus,
@@ -18,6 +19,7 @@ from cultivar_client.cli import (
     predict,
     reproduce,
     session,
+    studies,
     train,
     uploads,
 )
@@ -34,6 +36,8 @@ datasets.app.command("upload")(uploads.upload)
 app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")
+app.command("compare")(compare.compare)
+app.add_typer(studies.app, name="studies")
 app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)

@@ -37,8 +37,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     """Prints rows under column names; names that end in `>` are of numbers, and align right."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        is_number = column.endswith(">")
-        table.add_column(column.removesuffix(">"), justify="right" if is_number else "left", overflow="fold")
+        if column.endswith(">"):
+            # In pieces, a number is another number: where the width does not suffice, names are folded.
+            table.add_column(column.removesuffix(">"), justify="right", no_wrap=True, overflow="ellipsis")
+        else:
+            table.add_column(column, overflow="fold")
     for row in rows:
         # Text, not str: names from the service are no markup.
         table.add_row(*(Text(str(cell)) for cell in row))
