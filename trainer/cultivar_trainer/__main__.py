@@ -89,6 +89,10 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import train
 
         return train.run(run, request, journal)
+    if task == "combine":
+        from cultivar_trainer.tasks import combine
+
+        return combine.run(run, request, journal)
     if task == "describe":
         from cultivar_trainer.tasks import describe
 
@@ -103,7 +107,7 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         return preview.run(run, request, journal)
     raise TaskFailed(
         "UNKNOWN_TASK",
-        f"{task!r} is unknown: use import_dataset, check_dataset, train, describe, evaluate or preview",
+        f"{task!r} is unknown: use import_dataset, check_dataset, train, combine, describe, evaluate or preview",
     )
 
 
