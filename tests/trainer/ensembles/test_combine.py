@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from combined_models import NAMES, combined
+from google.protobuf import json_format
 
+from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import files, package, tasks
 from cultivar_contract.package import Package
 from cultivar_contract.run_directory import RunDirectory
+from cultivar_trainer.datasets import procedural_flowers, sources
+from cultivar_trainer.datasets.splits import Splitting
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
+from cultivar_trainer.tasks import train
+from cultivar_trainer.tasks.import_dataset import import_source
 
-Resolve, Train = Callable[..., Any], Callable[..., Any]
+Resolve = Callable[..., Any]
 
 
 def figures(one: Package) -> dict[str, Any]:
@@ -23,17 +29,51 @@ def figures(one: Package) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def seeds(resolved: Resolve, run_trainer: Train) -> list[Path]:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn flowers with enough validation images to tell models apart."""
+    root = tmp_path_factory.mktemp("many")
+    procedural_flowers.write_folder(root / "flowers", images_per_species={"train": 20, "val": 40, "test": 2})
+    with Journal(root / "events.jsonl") as journal:
+        import_source(sources.folder(root / "flowers", None), root / "dataset", Splitting(), journal)
+    return root / "dataset"
+
+
+@pytest.fixture(scope="module")
+def trained_on(resolved: Resolve, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Trains in this process, and returns the package."""
+
+    def trained_on(source: Path | None = None, **fields: Any) -> Path:
+        recipe = resolved(**{"batchSize": 16, "testEvaluation": "TEST_EVALUATION_NEVER", **fields})
+        if source is not None:
+            recipe.mode = pb.FINE_TUNING_MODE_FULL
+            recipe.weights = "models/flowers/versions/9"
+        run = RunDirectory(tmp_path_factory.mktemp("trained"))
+        request = tasks.TrainRequest(
+            job="trainingJobs/trained",
+            recipe=json_format.MessageToDict(recipe),
+            dataset=str(many),
+            caches=str(many.parent / "caches"),
+            cache_budget_bytes=1 << 30,
+            weights="/nonexistent",
+            downloads="/nonexistent",
+            source="" if source is None else str(source),
+        )
+        with Journal(run.path / "events.jsonl") as journal:
+            train.run(run, tasks.to_json(request), journal)
+        return run.package
+
+    return trained_on
+
+
+@pytest.fixture(scope="module")
+def seeds(trained_on: Callable[..., Path]) -> list[Path]:
     """Three LeNet-5 from scratch that differ in their seed."""
-    fields = {"epochs": 30, "batchSize": 8, "testEvaluation": "TEST_EVALUATION_NEVER"}
-    runs = [run_trainer(resolved(seed=seed, **fields)) for seed in range(3)]
-    assert [result.outcome for _, result in runs] == ["SUCCEEDED"] * 3
-    return [run.package for run, _ in runs]
+    return [trained_on(seed=seed, epochs=12) for seed in range(3)]
 
 
 @pytest.mark.slow
-def test_an_ensemble_of_three_seeds_beats_its_members_mean(seeds: list[Path], flowers: Path, tmp_path: Path) -> None:
-    run, events = combined(tmp_path, flowers, seeds)
+def test_an_ensemble_of_three_seeds_beats_its_members_mean(seeds: list[Path], many: Path, tmp_path: Path) -> None:
+    run, events = combined(tmp_path, many, seeds)
     made, alone = package.open_package(run.package), [package.open_package(one) for one in seeds]
     compared = next(event.members_compared for event in events if event.HasField("members_compared"))
     with np.load(made.path / "predictions.npz") as predictions, np.load(made.path / "weights.npz") as weights:
@@ -66,16 +106,15 @@ def test_an_ensemble_of_three_seeds_beats_its_members_mean(seeds: list[Path], fl
 
 @pytest.mark.slow
 def test_members_may_differ_in_network_and_normalisation_not_in_input(
-    seeds: list[Path], flowers: Path, resolved: Resolve, run_trainer: Train, tmp_path: Path
+    seeds: list[Path], many: Path, trained_on: Callable[..., Path], tmp_path: Path
 ) -> None:
-    other, _ = run_trainer(
-        resolved(architecture="mlp", epochs=1, input={"size": 32, "normalisation": "NORMALISATION_MEASURED"})
-    )
-    larger, _ = run_trainer(resolved(architecture="mlp", epochs=1, input={"size": 40}))
+    measured = {"size": 32, "normalisation": "NORMALISATION_MEASURED"}
+    other = trained_on(architecture="mlp", epochs=1, input=measured)
+    larger = trained_on(architecture="mlp", epochs=1, input={"size": 40})
 
-    run, _ = combined(tmp_path / "both", flowers, [seeds[0], other.package])
+    run, _ = combined(tmp_path / "both", many, [seeds[0], other])
     with pytest.raises(TaskFailed, match=f"{NAMES[1]} has inputs of 40 px RGB") as refused:
-        combined(tmp_path / "larger", flowers, [seeds[0], larger.package])
+        combined(tmp_path / "larger", many, [seeds[0], larger])
 
     assert package.open_package(run.package).is_ensemble
     assert refused.value.reason == "MEMBERS_DIFFER"
@@ -83,11 +122,12 @@ def test_members_may_differ_in_network_and_normalisation_not_in_input(
 
 @pytest.mark.slow
 def test_a_soup_averages_weights_of_one_start_where_that_is_better(
-    seeds: list[Path], flowers: Path, tmp_path: Path, resolved: Resolve, tmp_path_factory: Any
+    seeds: list[Path], many: Path, tmp_path: Path, trained_on: Callable[..., Path]
 ) -> None:
-    packages = [tuned(tmp_path_factory, flowers, seeds[0], resolved, seed) for seed in (1, 2)]
+    fields = {"epochs": 4, "selectionMetric": "SELECTION_METRIC_LOSS", "optimizer": {"learningRate": 0.02}}
+    packages = [trained_on(seeds[0], seed=seed, data={"bootstrapSeed": str(seed)}, **fields) for seed in (1, 2)]
 
-    run, events = combined(tmp_path / "soup", flowers, packages, "SOUP")
+    run, events = combined(tmp_path / "soup", many, packages, "SOUP")
     made, alone = package.open_package(run.package), [package.open_package(one) for one in packages]
     compared = next(event.members_compared for event in events if event.HasField("members_compared"))
     with (
@@ -105,34 +145,5 @@ def test_a_soup_averages_weights_of_one_start_where_that_is_better(
     assert made.manifest["weights"]["sha256"] == files.sha256_file(seeds[0] / "weights.npz")
 
     with pytest.raises(TaskFailed, match="did not start from the same weights") as other_start:
-        combined(tmp_path / "starts", flowers, [packages[0], seeds[1]], "SOUP")
+        combined(tmp_path / "starts", many, [packages[0], seeds[1]], "SOUP")
     assert other_start.value.reason == "MEMBERS_DIFFER"
-
-
-def tuned(tmp_path_factory: Any, flowers: Path, source: Path, resolved: Resolve, seed: int) -> Path:
-    """Fine-tune a package's network on a part of the images."""
-    from google.protobuf import json_format
-
-    from cultivar.v1 import training_spec_pb2 as pb
-    from cultivar_trainer.tasks import train
-
-    recipe = resolved(
-        seed=seed, epochs=3, batchSize=16, selectionMetric="SELECTION_METRIC_LOSS", data={"bootstrapSeed": str(seed)}
-    )
-    recipe.mode = pb.FINE_TUNING_MODE_FULL
-    recipe.weights = "models/flowers/versions/9"
-    recipe.optimizer.learning_rate = 0.02
-    run = RunDirectory(tmp_path_factory.mktemp("tuned"))
-    request = tasks.TrainRequest(
-        job="trainingJobs/tuned",
-        recipe=json_format.MessageToDict(recipe),
-        dataset=str(flowers),
-        caches=str(run.path / "caches"),
-        cache_budget_bytes=1 << 30,
-        weights="/nonexistent",
-        downloads="/nonexistent",
-        source=str(source),
-    )
-    with Journal(run.path / "events.jsonl") as journal:
-        train.run(run, tasks.to_json(request), journal)
-    return run.package
