@@ -10,7 +10,6 @@ import pytest
 from combined_models import NAMES, combined
 from google.protobuf import json_format
 
-from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import files, package, tasks
 from cultivar_contract.package import Package
 from cultivar_contract.run_directory import RunDirectory
@@ -42,11 +41,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_on(resolved: Resolve, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains in this process, and returns the package."""
 
-    def trained_on(source: Path | None = None, **fields: Any) -> Path:
+    def trained_on(**fields: Any) -> Path:
         recipe = resolved(**{"batchSize": 16, "testEvaluation": "TEST_EVALUATION_NEVER", **fields})
-        if source is not None:
-            recipe.mode = pb.FINE_TUNING_MODE_FULL
-            recipe.weights = "models/flowers/versions/9"
         run = RunDirectory(tmp_path_factory.mktemp("trained"))
         request = tasks.TrainRequest(
             job="trainingJobs/trained",
@@ -56,7 +52,6 @@ def trained_on(resolved: Resolve, many: Path, tmp_path_factory: pytest.TempPathF
             cache_budget_bytes=1 << 30,
             weights="/nonexistent",
             downloads="/nonexistent",
-            source="" if source is None else str(source),
         )
         with Journal(run.path / "events.jsonl") as journal:
             train.run(run, tasks.to_json(request), journal)
@@ -118,32 +113,3 @@ def test_members_may_differ_in_network_and_normalisation_not_in_input(
 
     assert package.open_package(run.package).is_ensemble
     assert refused.value.reason == "MEMBERS_DIFFER"
-
-
-@pytest.mark.slow
-def test_a_soup_averages_weights_of_one_start_where_that_is_better(
-    seeds: list[Path], many: Path, tmp_path: Path, trained_on: Callable[..., Path]
-) -> None:
-    fields = {"epochs": 4, "selectionMetric": "SELECTION_METRIC_LOSS", "optimizer": {"learningRate": 0.02}}
-    packages = [trained_on(seeds[0], seed=seed, data={"bootstrapSeed": str(seed)}, **fields) for seed in (1, 2)]
-
-    run, events = combined(tmp_path / "soup", many, packages, "SOUP")
-    made, alone = package.open_package(run.package), [package.open_package(one) for one in packages]
-    compared = next(event.members_compared for event in events if event.HasField("members_compared"))
-    with (
-        np.load(made.path / "weights.npz") as weights,
-        np.load(packages[0] / "weights.npz") as first,
-        np.load(packages[1] / "weights.npz") as second,
-    ):
-        for name in weights.files:
-            assert np.abs(weights[name] - (first[name].astype(float) + second[name]) / 2).max() < 1e-6
-
-    assert [one.kept for one in compared.members] == [True, True]
-    assert figures(made)["loss"] < min(figures(one)["loss"] for one in alone)
-    assert not made.is_ensemble
-    assert made.manifest["architecture"] == "lenet5"
-    assert made.manifest["weights"]["sha256"] == files.sha256_file(seeds[0] / "weights.npz")
-
-    with pytest.raises(TaskFailed, match="did not start from the same weights") as other_start:
-        combined(tmp_path / "starts", many, [packages[0], seeds[1]], "SOUP")
-    assert other_start.value.reason == "MEMBERS_DIFFER"
