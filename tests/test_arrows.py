@@ -21,6 +21,7 @@ PACKAGES = {
 TRAINER = [
     {"__main__"},
     {"tasks"},
+    {"ensembles"},
     {"phases", "packaging"},
     {"preparation"},
     {"report", "export"},

@@ -19,6 +19,7 @@ from cultivar.v1 import (
     prediction_pb2,
     prediction_pb2_grpc,
     training_pb2,
+    training_spec_pb2,
 )
 from cultivar_client.connection import Connection
 from cultivar_client.download import path_inside, write_artifact
@@ -103,6 +104,33 @@ class ModelCalls(Connection):
         """
         request = model_pb2.ReproduceModelVersionRequest(name=name, request_id=request_id or uuid.uuid4().hex)
         return await self._unary(self._models.ReproduceModelVersion, request, training_pb2.TrainingJob)
+
+    async def combine_models(
+        self,
+        model: str,
+        members: Sequence[str],
+        *,
+        method: training_pb2.CombinationMethod = training_pb2.COMBINATION_METHOD_ENSEMBLE,
+        publish: training_spec_pb2.PublishPolicy | None = None,
+        test_evaluation: training_spec_pb2.TestEvaluation | None = None,
+        request_id: str | None = None,
+    ) -> training_pb2.TrainingJob:
+        """Queues a job that makes one version of several; its `members_compared` says how it compares with them.
+
+        `members` are versions (`flowers/versions/3`), or jobs (`trainingJobs/ID`) that have made one or will: it waits
+        for them. A job that was queued with the same `request_id` is answered again.
+
+        Raises CultivarError: INVALID_ARGUMENT at `members[i]` for one that can't be combined with the first.
+        """
+        request = model_pb2.CombineModelsRequest(
+            model=model,
+            method=method,
+            members=members,
+            publish=publish,
+            test_evaluation=test_evaluation,
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        return await self._unary(self._models.CombineModels, request, training_pb2.TrainingJob)
 
     def evaluate_model_version(
         self, name: str, dataset: str, *, split: dataset_pb2.Split | None = None

@@ -28,6 +28,8 @@ _LAYERS_AT_ONCE = 0.5
 """Share of a pass's layers whose outputs are there at once where nothing learns, at most (VGG; the others a tenth)."""
 _TENSORS_PER_LAYER = 4
 """A layer's output, normalised, activated and dropped out, at most."""
+_GRAPH_COPIES = 5
+"""A joined graph's weights: as files, as messages, joined, written, and in ONNX Runtime."""
 _WIDEST_FEATURES = 4096
 """Numbers that enter the head of AlexNet and VGG; the others' heads take fewer."""
 
@@ -62,6 +64,25 @@ def estimate(
     if recipe.execution.memory_limit_bytes:
         gpu_bytes = min(gpu_bytes, CUDA_CONTEXT_BYTES + recipe.execution.memory_limit_bytes)
     return MemoryNeed(gpu_bytes=gpu_bytes, host_bytes=CUDA_PROCESS_BYTES)
+
+
+def estimate_combination(recipe: pb.TrainingSpec, parameters: int, *, gpu_total_bytes: int) -> MemoryNeed:
+    """Estimate from above what making one model of several takes.
+
+    Args:
+        recipe: resolved; of the largest member.
+        parameters: of all members together.
+        gpu_total_bytes: memory of the host's largest GPU; 0: the job runs on the CPU.
+    """
+    per_pass = max(1, min(64, EVALUATION_PIXELS // recipe.input.size**2))
+    passes = round(_LAYERS_AT_ONCE * per_pass * activation_bytes(recipe))
+    host_bytes = round(_WORKSPACE * (_GRAPH_COPIES * _FLOAT * parameters + passes))
+    if not gpu_total_bytes:
+        return MemoryNeed(gpu_bytes=0, host_bytes=PROCESS_BYTES + host_bytes)
+    gpu_bytes = CUDA_CONTEXT_BYTES + round(_WORKSPACE * (_FLOAT * parameters + passes))
+    if recipe.execution.memory_limit_bytes:
+        gpu_bytes = min(gpu_bytes, CUDA_CONTEXT_BYTES + recipe.execution.memory_limit_bytes)
+    return MemoryNeed(gpu_bytes=gpu_bytes, host_bytes=CUDA_PROCESS_BYTES + host_bytes)
 
 
 def activation_bytes(recipe: pb.TrainingSpec) -> int:

@@ -15,6 +15,9 @@ MANIFEST = "manifest.json"
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a probability when golden images are replayed."""
 
+ENSEMBLE, SOUP = "ENSEMBLE", "SOUP"
+"""How several models became one, as the manifest's `combination.method` says it."""
+
 REASONS = ("files", "manifest", "graph", "golden")
 """What can be wrong: files missing or changed, a manifest that can't be used, a graph, the answers to golden images."""
 
@@ -60,6 +63,12 @@ class Package:
     def preprocessing(self) -> Preprocessing:
         """How images become inputs."""
         return Preprocessing.from_json(self.manifest["preprocessing"])
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the graph is several networks: it has no weights to start from, and no layers of one network."""
+        combination = self.manifest.get("combination")
+        return isinstance(combination, dict) and combination.get("method") == ENSEMBLE
 
     @property
     def onnx(self) -> Path:

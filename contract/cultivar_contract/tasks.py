@@ -79,6 +79,32 @@ class TrainRequest(TaskRequest):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CombineRequest(TaskRequest):
+    """Task `combine`: makes one model of several, and leaves its package in RUN_DIR/package."""
+
+    job: str
+    """`trainingJobs/<id>`."""
+    recipe: dict[str, Any]
+    """The TrainingSpec that the members have in common, as proto JSON: data, input, device, publishing."""
+    method: str
+    """`ENSEMBLE` or `SOUP`, as in the package's manifest."""
+    members: list[str]
+    """`models/flowers/versions/3`, in the request's order."""
+    packages: list[str]
+    """Absolute paths of their packages."""
+    dataset: str
+    """Absolute path of the data set version's files."""
+    caches: str
+    """Folder of derived stores."""
+    cache_budget_bytes: int
+    """Size that the caches may take together."""
+
+    def spec(self) -> training_spec_pb2.TrainingSpec:
+        """Return the recipe as a message."""
+        return json_format.ParseDict(self.recipe, training_spec_pb2.TrainingSpec(), ignore_unknown_fields=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DescribeRequest(TaskRequest):
     """Task `describe`: leaves an ArchitectureDescription message in the result."""
 

@@ -8,11 +8,13 @@ from cultivar.v1 import artifact_pb2, dataset_pb2, model_pb2, prediction_pb2, tr
 from cultivar_service.api.architectures import ArchitecturesApi
 from cultivar_service.api.artifacts import ArtifactApi
 from cultivar_service.api.audit import AuditTrail
+from cultivar_service.api.combinations import CombinationApi
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.gpus import GpuApi
 from cultivar_service.api.job_streams import JobStreamsApi
 from cultivar_service.api.live import LiveApi
+from cultivar_service.api.members import Members
 from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
@@ -141,6 +143,7 @@ class Service:
                         deletion,
                     ),
                     ReproductionApi(self.jobs, resolver, reproductions),
+                    CombinationApi(catalog, self.jobs, Members(config.models, catalog, sources)),
                     evaluations,
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),

@@ -219,6 +219,12 @@ class FakeCultivar(
         self.job.reproduces = request.name
         return self.job
 
+    def CombineModels(self, request, context):
+        self._note(request, context)
+        self.job.combination.method = request.method
+        self.job.combination.members.extend(request.members)
+        return self.job
+
     def EvaluateModelVersion(self, request, context):
         self._note(request, context)
         yield evaluation_pb2.EvaluationUpdate(evaluation={"model_version": VERSION, "stored": True})

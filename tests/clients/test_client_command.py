@@ -10,7 +10,7 @@ from fake_cultivar import REPORT, VERSION, FakeCultivar, epoch, serving
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2
+from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2, training_spec_pb2
 from cultivar_client.cli import app, session
 from cultivar_client.cli.follow import JobView
 
@@ -51,6 +51,41 @@ def test_a_reproduction_is_compared_and_fails_where_it_differs(fake, cultivar):
         "environment  torch: 2.11.0 then, 2.12.1 now",
     ]
     assert other.stderr == f"error: {VERSION} was not reproduced: val.loss differ\n"
+
+
+def test_models_are_combined_and_compared_with_their_members(fake, cultivar):
+    members = ["flowers/versions/1", "trainingJobs/2"]
+    compared = event_pb2.MembersCompared(mean_accuracy=0.8, combined_accuracy=0.875, disagreement=0.25)
+    for name, kept in (("models/flowers/versions/1", True), ("models/flowers/versions/2", False)):
+        figures = {"split": "val", "image_count": 200, "loss": 0.5, "accuracy": 0.8, "top5_accuracy": 1}
+        compared.members.add(model_version=name, validation=figures, kept=kept)
+    fake.job.members_compared.CopyFrom(compared)
+    fake.events = [event_pb2.JobEvent(number=1, members_compared=compared)]
+
+    result = cultivar("combine", *members, "--model", "soups", "--method", "soup", "--publish", "never")
+    shown = cultivar("jobs", "show", "trainingJobs/1").stdout
+    wrong = cultivar("combine", *members, "--model", "soups", "--method", "stew")
+
+    asked = fake.requests[0]
+    assert (asked.model, asked.method, asked.publish, list(asked.members)) == ("soups", 2, 3, members)
+    assert asked.request_id
+    lines = [
+        "models/flowers/versions/1  val  loss 0.5000  acc 0.8000  top5 1.0000  (200 images)",
+        "models/flowers/versions/2  val  loss 0.5000  acc 0.8000  top5 1.0000  (200 images)  left out",
+        "mean of members  acc 0.8000  disagreement 0.2500",
+        "combined  acc 0.8750",
+    ]
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == lines
+    assert all(line in shown for line in lines)
+    assert "soup of flowers/versions/1, trainingJobs/2" in shown
+    assert wrong.exit_code == 2
+
+
+def test_an_ensemble_is_asked_for_in_two_options(fake, cultivar):
+    cultivar(*TRAIN, "--ensemble", 5, "--bootstrap", "--detach")
+
+    assert fake.requests[0].spec.ensemble == training_spec_pb2.EnsembleSpec(members=5, sampling=2)
 
 
 def test_training_prints_a_line_per_epoch_and_ends_with_the_published_version(fake, cultivar):
@@ -328,7 +363,7 @@ def test_a_failed_attempt_and_a_resume_are_told(fake, cultivar):
 
     assert cultivar(*TRAIN).stdout.splitlines()[1:] == [
         "attempt 1 failed: the trainer was killed; another follows in 10 s",
-        "waits for room: GPU 0: 5 of 5 processes",
+        "waits for GPU 0: 5 of 5 processes",
         "goes on from epoch 3, update 120",
     ]
 

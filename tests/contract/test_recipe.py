@@ -102,6 +102,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "augmentation.randaugment_magnitude": {"augmentation": {"randaugmentOperations": 2}},
     "augmentation.mixing_probability": {"augmentation": {"mixup": 0.2}},
     "early_stopping.min_delta": {"earlyStopping": {"patience": 2}},
+    "ensemble.sampling": {"ensemble": {"members": 3}},
     "execution.feature_views": {"mode": "FINE_TUNING_MODE_HEAD", "augmentation": {"horizontalFlip": 0.5}},
 }
 """What gives a field its meaning, by the field's path or the first part of it; `{}`: mode SCRATCH."""

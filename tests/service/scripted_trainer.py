@@ -5,6 +5,8 @@ its first epoch; stops when told to), silent-end (no result), foreign (writes wh
 its lock late), fail, out-of-memory, mortal (dies after every epoch, and goes on after the last checkpoint), flaky (dies
 in its first attempt only). All but fail export when they are asked to.
 
+Task `combine` leaves the package at once; where it is gated, when RUN_DIR/go is there.
+
 Behaviours of `import_dataset`: succeed, stubborn, slow-lock, lost-once (dies in its first attempt only), lost-always.
 """
 
@@ -121,6 +123,17 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
     return {}
 
 
+def combine(behaviour: str, package: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
+    events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_EXPORTING))
+    compared = [event_pb2.MembersCompared.Member(model_version=one, kept=True) for one in request["members"]]
+    told = event_pb2.MembersCompared(members=compared, mean_accuracy=0.5, combined_accuracy=0.75, disagreement=0.25)
+    events.write(event_pb2.JobEvent(members_compared=told))
+    if behaviour == "gated":
+        wait_for(run.path / "go")
+    shutil.copytree(package, run.package)
+    return {}
+
+
 def describe(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
     if behaviour == "gated":
         wait_for(run.path / "go")
@@ -168,6 +181,7 @@ def wait_for(path: Path) -> None:
 TASKS = {
     "import_dataset": import_dataset,
     "train": train,
+    "combine": combine,
     "describe": describe,
     "evaluate": evaluate,
     "preview": preview,

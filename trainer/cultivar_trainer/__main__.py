@@ -89,6 +89,10 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import train
 
         return train.run(run, request, journal)
+    if task == "combine":
+        from cultivar_trainer.tasks import combine
+
+        return combine.run(run, request, journal)
     if task == "describe":
         from cultivar_trainer.tasks import describe
 
@@ -107,7 +111,8 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         return report_study.run(run, request)
     raise TaskFailed(
         "UNKNOWN_TASK",
-        f"{task!r} is unknown: use import_dataset, check_dataset, train, describe, evaluate, preview or report_study",
+        f"{task!r} is unknown: use import_dataset, check_dataset, train, combine, describe, evaluate, preview, inspect "
+        "or report_study",
     )
 
 

@@ -66,7 +66,7 @@ def export_onnx(network: Network) -> bytes:
         )
     assert program is not None
     model = program.model_proto
-    _strip(model)
+    strip(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -132,7 +132,7 @@ def _split(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         yield np.ascontiguousarray(images[start : start + batch_size])
 
 
-def _strip(model: Any) -> None:
+def strip(model: Any) -> None:
     """Remove what tells where and by what a graph was made."""
     model.doc_string = ""
     model.producer_version = ""

@@ -177,3 +177,13 @@ class Journal:
             event.macro_f1,
         )
         self._write_once(event_pb2.JobEvent(split_evaluated=event))
+
+    def members_compared(self, event: event_pb2.MembersCompared) -> None:
+        """Say how a combined model compares with its members."""
+        logger.info(
+            "members: mean accuracy %.4f, combined %.4f, disagreement %.4f",
+            event.mean_accuracy,
+            event.combined_accuracy,
+            event.disagreement,
+        )
+        self._write_once(event_pb2.JobEvent(members_compared=event))

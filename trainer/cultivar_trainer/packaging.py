@@ -2,15 +2,17 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from google.protobuf import json_format
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cultivar.v1 import event_pb2, state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
@@ -34,13 +36,24 @@ GOLDEN_IMAGES = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PackageInputs:
-    """All that a package is made of."""
+class PackageSubject:
+    """What a package is about, whether its graph was trained or made of others."""
 
     job: str
     recipe: pb.TrainingSpec
     plan: Plan
     """The last that held."""
+    dataset: DatasetVersion
+    selection: Selection
+    preprocessing: Preprocessing
+    stores: dict[str, PixelStore]
+    """Training and validation pixels, of which only the latter are needed; test pixels are never stored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageInputs(PackageSubject):
+    """All that a trained network's package is made of."""
+
     plans: Sequence[PlanRecord]
     """All that held."""
     network: Network
@@ -49,14 +62,25 @@ class PackageInputs:
     source: Package | None
     """The model version that the weights come from."""
     freeze_digest: str
-    dataset: DatasetVersion
-    selection: Selection
-    preprocessing: Preprocessing
-    stores: dict[str, PixelStore]
-    """Training and validation pixels; test pixels are never stored."""
     histories: Histories
     stopped_after_epochs: int
     """Whole epochs of all candidates together, where training was ended before its end; 0: it was not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A graph that answers like PyTorch."""
+
+    model: bytes
+    """The ONNX file."""
+    parity: export.Parity
+    validation: NDArray[np.float32]
+    """Its probabilities of the validation images, (N, K)."""
+
+    @property
+    def sha256(self) -> str:
+        """The file's digest, in hexadecimal."""
+        return hashlib.sha256(self.model).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,54 +98,73 @@ def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) ->
     Raises:
         TaskFailed: EXPORT_DIFFERS.
     """
-    folder = run.package
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder = empty_folder(run)
     journal.phase(state_pb2.TRAINING_PHASE_EXPORTING)
-    model, parity, validation = _export(inputs, journal)
-    (folder / "model.onnx").write_bytes(model)
-    journal.phase(state_pb2.TRAINING_PHASE_EVALUATING)
-    evaluated = _evaluate(inputs, model, validation, journal)
-    _write_weights(folder / "weights.npz", inputs.network)
-    _write_predictions(folder / "predictions.npz", evaluated)
-    golden = _write_golden(folder / "golden", inputs, evaluated["val"])
+    images, device = inputs.stores["val"].images, torch.device(inputs.plan.device)
+    reference = export.torch_probabilities(inputs.network, images, device)
+    exported = prove(inputs, export.export_onnx(inputs.network), reference, journal)
+    manifest = write_answers(folder, inputs, exported, journal)
+    write_weights(folder / "weights.npz", dict(inputs.network.named_tensors()))
     for name in ("history.json", "curves.svg"):
         shutil.copyfile(run.path / name, folder / name)
-    metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
-    package.finish(folder, _manifest(inputs, model, parity, metrics, golden))
-    files.sync_tree(folder)
-    return {"metrics": metrics, "onnx_sha256": hashlib.sha256(model).hexdigest()}
+    return finish(folder, {**manifest, **_of_training(inputs)})
 
 
-def _export(inputs: PackageInputs, journal: Journal) -> tuple[bytes, export.Parity, NDArray[np.float32]]:
-    device = torch.device(inputs.plan.device)
-    images = inputs.stores["val"].images
-    reference = export.torch_probabilities(inputs.network, images, device)
-    model = export.export_onnx(inputs.network)
-    validation = export.onnx_probabilities(export.session(model, inputs.plan.threads), images)
+def empty_folder(run: RunDirectory) -> Path:
+    """Return the folder that gets the package; what an earlier attempt left in it is gone."""
+    shutil.rmtree(run.package, ignore_errors=True)
+    run.package.mkdir()
+    return run.package
+
+
+def prove(subject: PackageSubject, model: bytes, reference: NDArray[np.float32], journal: Journal) -> Exported:
+    """Compare a graph with PyTorch on all validation images, whose probabilities (N, K) there are `reference`.
+
+    Raises:
+        TaskFailed: EXPORT_DIFFERS.
+    """
+    validation = export.onnx_probabilities(export.session(model, subject.plan.threads), subject.stores["val"].images)
     parity = export.compare(validation, reference)
+    exported = Exported(model=model, parity=parity, validation=validation)
     journal.export_verified(
         event_pb2.ExportVerified(
             file_bytes=len(model),
-            sha256=hashlib.sha256(model).hexdigest(),
+            sha256=exported.sha256,
             image_count=parity.image_count,
             max_probability_difference=parity.max_probability_difference,
             top1_differences=parity.top1_differences,
         )
     )
     export.check_parity(parity)
-    return model, parity, validation
+    return exported
 
 
-def _evaluate(
-    inputs: PackageInputs, model: bytes, validation: NDArray[np.float32], journal: Journal
-) -> dict[str, _Evaluated]:
-    probabilities = {"val": validation}
-    if "test" in inputs.selection.splits:
-        probabilities["test"] = _classify_test(inputs, model, journal)
+def write_answers(folder: Path, subject: PackageSubject, exported: Exported, journal: Journal) -> dict[str, Any]:
+    """Write a graph, its answers and golden images into a package; return what the manifest says of them."""
+    (folder / "model.onnx").write_bytes(exported.model)
+    journal.phase(state_pb2.TRAINING_PHASE_EVALUATING)
+    evaluated = _evaluate(subject, exported, journal)
+    _write_predictions(folder / "predictions.npz", evaluated)
+    golden = _write_golden(folder / "golden", subject, evaluated["val"])
+    metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
+    return _manifest(subject, exported, metrics, golden)
+
+
+def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Complete a package and flush it to disk; return a summary."""
+    package.finish(folder, manifest)
+    files.sync_tree(folder)
+    variant = manifest["variants"][0]
+    return {"metrics": variant["metrics"], "onnx_sha256": variant["sha256"]}
+
+
+def _evaluate(subject: PackageSubject, exported: Exported, journal: Journal) -> dict[str, _Evaluated]:
+    probabilities = {"val": exported.validation}
+    if "test" in subject.selection.splits:
+        probabilities["test"] = _classify_test(subject, exported.model, journal)
     evaluated = {}
     for split, values in probabilities.items():
-        samples = inputs.selection.splits[split]
+        samples = subject.selection.splits[split]
         metrics = evaluation.measure_probabilities(values, np.array([one.label for one in samples], np.int64))
         evaluated[split] = _Evaluated(samples=samples, probabilities=values, metrics=metrics)
         journal.split_evaluated(
@@ -137,26 +180,27 @@ def _evaluate(
     return evaluated
 
 
-def _classify_test(inputs: PackageInputs, model: bytes, journal: Journal) -> NDArray[np.float32]:
+def _classify_test(subject: PackageSubject, model: bytes, journal: Journal) -> NDArray[np.float32]:
     """Decode and classify test images batch by batch: their only reading, which leaves no pixels behind."""
-    session = export.session(model, inputs.plan.threads)
-    samples = inputs.selection.splits["test"]
+    session = export.session(model, subject.plan.threads)
+    samples = subject.selection.splits["test"]
     answers = []
-    batch_size = evaluation.evaluation_batch(inputs.preprocessing.size)
+    batch_size = evaluation.evaluation_batch(subject.preprocessing.size)
     for start in range(0, len(samples), batch_size):
         chunk = samples[start : start + batch_size]
-        images = np.stack([preprocessing.load(inputs.dataset.read(one), inputs.preprocessing) for one in chunk])
+        images = np.stack([preprocessing.load(subject.dataset.read(one), subject.preprocessing) for one in chunk])
         answers.append(export.onnx_probabilities(session, images))
         journal.progress("evaluating test images", start + len(chunk), len(samples), "images")
     return np.concatenate(answers)
 
 
-def _write_weights(path: Any, network: Network) -> None:
-    tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.named_tensors()}
-    np.savez(path, **tensors)  # type: ignore[arg-type]
+def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write parameters and buffers by name."""
+    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
+def _write_predictions(path: Path, evaluated: dict[str, _Evaluated]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for split, one in evaluated.items():
         arrays[f"{split}_path"] = np.array([sample.path for sample in one.samples])
@@ -166,16 +210,16 @@ def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_golden(folder: Any, inputs: PackageInputs, validation: _Evaluated) -> list[dict[str, Any]]:
+def _write_golden(folder: Path, subject: PackageSubject, validation: _Evaluated) -> list[dict[str, Any]]:
     """Keep validation images spread evenly over the classes, as they were encoded, with their answers."""
     folder.mkdir()
     count = min(GOLDEN_IMAGES, len(validation.samples))
     golden = []
     for number, position in enumerate(np.linspace(0, len(validation.samples) - 1, count).round().astype(int)):
-        encoded = inputs.dataset.read(validation.samples[position])
+        encoded = subject.dataset.read(validation.samples[position])
         name = f"{number:02d}{_suffix(encoded)}"
         (folder / name).write_bytes(encoded)
-        pixels = inputs.stores["val"].images[position]
+        pixels = subject.stores["val"].images[position]
         golden.append(
             {
                 "file": f"golden/{name}",
@@ -187,47 +231,55 @@ def _write_golden(folder: Any, inputs: PackageInputs, validation: _Evaluated) ->
 
 
 def _manifest(
-    inputs: PackageInputs,
-    model: bytes,
-    parity: export.Parity,
-    metrics: dict[str, Any],
-    golden: list[dict[str, Any]],
+    subject: PackageSubject, exported: Exported, metrics: dict[str, Any], golden: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    recipe, size, channels = inputs.recipe, inputs.recipe.input.size, inputs.preprocessing.channels
-    best = inputs.histories.best
+    recipe, size, channels = subject.recipe, subject.recipe.input.size, subject.preprocessing.channels
     return {
-        "training_job": inputs.job,
+        "training_job": subject.job,
         "create_time": datetime.now(UTC).isoformat(timespec="seconds"),
         "architecture": recipe.architecture,
-        "classes": [{"id": one.id, "display_name": one.display_name} for one in inputs.selection.classes],
+        "classes": [{"id": one.id, "display_name": one.display_name} for one in subject.selection.classes],
         "input": {"name": "image", "dtype": "uint8", "shape": [None, size, size, channels], "size": size},
         "channels": channels,
-        "preprocessing": inputs.preprocessing.to_json(),
+        "preprocessing": subject.preprocessing.to_json(),
         "variants": [
             {
                 "name": "fp32",
                 "file": "model.onnx",
-                "sha256": hashlib.sha256(model).hexdigest(),
+                "sha256": exported.sha256,
                 "precision": "float32",
                 "opset": export.OPSET,
                 "metrics": metrics,
             }
         ],
         "parity": {
-            "image_count": parity.image_count,
-            "max_probability_difference": parity.max_probability_difference,
-            "top1_differences": parity.top1_differences,
+            "image_count": exported.parity.image_count,
+            "max_probability_difference": exported.parity.max_probability_difference,
+            "top1_differences": exported.parity.top1_differences,
         },
         "dataset": {
             "name": recipe.dataset,
-            "digest": inputs.dataset.digest,
-            "split_protocol": inputs.dataset.split_protocol,
+            "digest": subject.dataset.digest,
+            "split_protocol": subject.dataset.split_protocol,
             "splits": {
                 split: {"image_count": len(samples), "digest": version.split_digest(samples)}
-                for split, samples in inputs.selection.splits.items()
+                for split, samples in subject.selection.splits.items()
             },
         },
         "test_evaluations": int("test" in metrics),
+        "recipe": json_format.MessageToDict(recipe),
+        "plan": subject.plan.to_json(),
+        "code": provenance.code(),
+        "libraries": provenance.libraries(),
+        "host": provenance.host(subject.plan.device_name),
+        "golden": golden,
+    }
+
+
+def _of_training(inputs: PackageInputs) -> dict[str, Any]:
+    """Return what the manifest says of how the network was trained."""
+    best = inputs.histories.best
+    return {
         "best_epoch": best.best_epoch,
         "stopped_after_epochs": inputs.stopped_after_epochs,
         "selected": {
@@ -241,13 +293,7 @@ def _manifest(
         if inputs.weights is not None
         else None,
         "freeze_digest": inputs.freeze_digest,
-        "recipe": json_format.MessageToDict(recipe),
-        "plan": inputs.plan.to_json(),
         "plans": [one.to_json() for one in inputs.plans],
-        "code": provenance.code(),
-        "libraries": provenance.libraries(),
-        "host": provenance.host(inputs.plan.device_name),
-        "golden": golden,
     }
 
 

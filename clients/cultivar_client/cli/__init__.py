@@ -10,6 +10,7 @@ from cultivar_client.cli import (
     architectures,
     augment,
     calculate,
+    combine,
     compare,
     datasets,
     evaluate,
@@ -42,6 +43,7 @@ app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
 app.command("reproduce")(reproduce.reproduce)
+app.command("combine")(combine.combine)
 app.command("architectures")(architectures.architectures)
 app.command("describe")(architectures.describe)
 app.command("fields")(architectures.fields)

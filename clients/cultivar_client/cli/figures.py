@@ -6,6 +6,7 @@ from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_client.enums import enum_label
 
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
+METHOD = training_pb2.DESCRIPTOR.enum_types_by_name["CombinationMethod"]
 PHASE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingPhase"]
 
 
@@ -123,6 +124,28 @@ def metrics_line(metrics: event_pb2.SplitMetrics) -> str:
         f"{metrics.split}  loss {metrics.loss:.4f}  acc {metrics.accuracy:.4f}  top5 {metrics.top5_accuracy:.4f}"
         f"{macro_f1}  ({count(metrics.image_count)} images)"
     )
+
+
+def combination_line(combination: training_pb2.Combination) -> str:
+    """Returns what becomes one model, and how: `ensemble of models/a/versions/1, trainingJobs/2`; empty for none."""
+    if not combination.method:
+        return ""
+    return f"{enum_label(METHOD, combination.method)} of {', '.join(combination.members)}"
+
+
+def member_lines(compared: event_pb2.MembersCompared) -> list[str]:
+    """Returns how a combined model compares with its members, a line for each of them and two for all."""
+    if not compared.members:
+        return []
+    lines = [
+        f"{one.model_version}  {metrics_line(one.validation)}{'' if one.kept else '  left out'}"
+        for one in compared.members
+    ]
+    return [
+        *lines,
+        f"mean of members  acc {compared.mean_accuracy:.4f}  disagreement {compared.disagreement:.4f}",
+        f"combined  acc {compared.combined_accuracy:.4f}",
+    ]
 
 
 def accuracy_of(metrics: list[event_pb2.SplitMetrics], split: str) -> str:

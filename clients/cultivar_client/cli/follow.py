@@ -89,7 +89,7 @@ class JobView:
             case "placed" if event.placed.uuid:  # on a CPU there is nothing to choose
                 self.line(f"placed on {figures.placement_line(event.placed)}")
             case "placement_refused":
-                self.line(f"waits for room: {event.placement_refused.reason}")
+                self.line(f"waits for {event.placement_refused.reason}")
             case "attempt_failed":
                 failed = event.attempt_failed
                 self.line(
@@ -98,6 +98,9 @@ class JobView:
                 )
             case "training_resumed":
                 self.line(f"goes on from epoch {event.training_resumed.epoch}, update {event.training_resumed.step}")
+            case "members_compared":
+                for line in figures.member_lines(event.members_compared):
+                    self.line(line)
             case "reproduced":
                 for line in figures.reproduction_lines(event.reproduced):
                     self.line(line)

@@ -204,6 +204,7 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("device", recipe.execution.device),
             ("purpose", "exports its best epoch only" if job.export_only else ""),
             ("reproduces", job.reproduces),
+            ("combines", figures.combination_line(job.combination)),
             ("attempt", figures.attempts(job)),
             ("ran", figures.duration(job.run_seconds) if job.run_seconds else ""),
             ("position", job.queue_position or ""),
@@ -220,6 +221,7 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),
             ("export", figures.export_line(job.export_verified) if job.HasField("export_verified") else ""),
             *(("metrics", figures.metrics_line(metrics)) for metrics in job.metrics),
+            *(("members", line) for line in figures.member_lines(job.members_compared)),
             ("version", job.model_version),
             ("error", job.error.message),
         ]

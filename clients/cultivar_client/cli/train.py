@@ -41,6 +41,12 @@ def train(
         str | None, typer.Option(help="Model that gets the version; default: the data set's name.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:N.")] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(help="Members of an ensemble: jobs of other seeds, combined into one model.")
+    ] = None,
+    bootstrap: Annotated[
+        bool, typer.Option("--bootstrap", help="Train each member on a bootstrap sample of its own (bagging).")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any field, such as schedule.kind=cosine.", metavar="PATH=VALUE")
     ] = None,
@@ -63,6 +69,8 @@ def train(
         "batch_size": 0 if batch_size == "full" else batch_size,
         "model": model,
         "execution.device": device,
+        "ensemble.members": ensemble,
+        "ensemble.sampling": "bootstrap" if bootstrap else None,
     }
     spec = build_spec(recipe, options, settings or [])
 

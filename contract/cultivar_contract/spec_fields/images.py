@@ -71,7 +71,6 @@ DATA = (
         help="Seed of a sample with replacement, of as many training images as the limits leave.",
         default_help="every image once",
         source="Breiman 1996",
-        built=False,
     ),
 )
 

@@ -391,7 +391,6 @@ SELECTION = (
         minimum=0,
         maximum=32,
         source="Lakshminarayanan et al. 2017",
-        built=False,
     ),
     SpecField(
         path="ensemble.sampling",
@@ -400,7 +399,6 @@ SELECTION = (
         needs=lambda spec, _: spec.ensemble.members > 1,
         needs_help="ensemble.members above 1",
         source="Breiman 1996",
-        built=False,
     ),
 )
 

@@ -105,12 +105,14 @@ class TrainingJob(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_state_pb2.TrainingJobState, str]] = ..., phase: _Optional[_Union[_state_pb2.TrainingPhase, str]] = ..., spec: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., recipe: _Optional[_Union[_training_spec_pb2.TrainingSpec, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., latest_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., best_epoch: _Optional[_Union[_event_pb2.EpochFinished, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., model_version: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., progress: _Optional[_Union[_event_pb2.Progress, _Mapping]] = ..., last_event: _Optional[int] = ..., export_verified: _Optional[_Union[_event_pb2.ExportVerified, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_event_pb2.CandidateFinished, _Mapping]]] = ..., creator: _Optional[str] = ..., queue_position: _Optional[int] = ..., expected_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts_without_progress: _Optional[int] = ..., placement: _Optional[_Union[_event_pb2.Placed, _Mapping]] = ..., waiting_reason: _Optional[str] = ..., run_seconds: _Optional[float] = ..., export_only: bool = ..., reproduces: _Optional[str] = ..., reproduction: _Optional[_Union[_event_pb2.Reproduction, _Mapping]] = ..., checkpoint: _Optional[_Union[_event_pb2.CheckpointWritten, _Mapping]] = ..., memory: _Optional[_Union[_event_pb2.MemoryMeasured, _Mapping]] = ..., study: _Optional[str] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., members_compared: _Optional[_Union[_event_pb2.MembersCompared, _Mapping]] = ..., fit: _Optional[_Union[_event_pb2.FitAssessed, _Mapping]] = ..., symptoms: _Optional[_Iterable[_Union[_event_pb2.SymptomFound, _Mapping]]] = ...) -> None: ...
 
 class Combination(_message.Message):
-    __slots__ = ("method", "members")
+    __slots__ = ("method", "members", "parameters")
     METHOD_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     method: CombinationMethod
     members: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, method: _Optional[_Union[CombinationMethod, str]] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+    parameters: int
+    def __init__(self, method: _Optional[_Union[CombinationMethod, str]] = ..., members: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")

@@ -28,6 +28,7 @@ from cultivar_service.errors import (
     NotFound,
     TrainerNotInstalled,
 )
+from cultivar_service.training import combinations
 from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.jobs import Jobs
 
@@ -56,11 +57,30 @@ class TrainingApi:
             if first is not None:
                 return first
         resolution = await self._resolve(request.spec)
+        ensemble = combinations.wants_ensemble(resolution.recipe)
+        if ensemble:
+            num_classes = await self._num_classes(resolution.recipe)
+            parameters = combinations.ensemble_parameters(resolution.recipe, num_classes)
+            combinations.member_specs(request.spec, resolution.recipe)  # checks their seeds
+            resolution.warnings.append(combinations.explain(resolution.recipe))
         if request.validate_only:
             return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
+        if ensemble:
+            return await self._jobs.create_ensemble(
+                request.spec,
+                resolution.recipe,
+                resolution.warnings,
+                request_id,
+                creator=caller.name,
+                parameters=parameters,
+            )
         return await self._jobs.create(
             request.spec, resolution.recipe, resolution.warnings, request_id, creator=caller.name
         )
+
+    async def _num_classes(self, recipe: spec_pb2.TrainingSpec) -> int:
+        dataset = await ready_dataset(self._catalog, recipe.dataset, "spec.dataset")
+        return len(recipe.data.classes) or (0 if dataset is None else len(dataset.classes))
 
     async def _resolve(self, spec: spec_pb2.TrainingSpec) -> Resolution:
         """Return a spec's recipe.

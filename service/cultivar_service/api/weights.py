@@ -47,11 +47,11 @@ class WeightSources:
         if not text or text in weight_files or (architecture is not None and text in architecture.weights):
             return None
         if text.startswith(_JOB):
-            version = await self._of_job(text, field)
+            version = await self.of_job(text, field)
         elif is_name(text) and not await self._exists(text):
             return None  # neither member nor file nor model: the spec's check names all three
         elif is_name(text) or text.startswith(_MODEL) or "/versions/" in text or "@" in text:
-            version = await self._ready(text, field)
+            version = await self.ready(text, field)
         else:
             return None
         return await asyncio.to_thread(self._read, version, field)
@@ -59,14 +59,24 @@ class WeightSources:
     async def _exists(self, model: str) -> bool:
         return await self._catalog.read(lambda connection: models.get(connection, model)) is not None
 
-    async def _ready(self, text: str, field: str) -> model_pb2.ModelVersion:
+    async def ready(self, text: str, field: str) -> model_pb2.ModelVersion:
+        """Return the READY version that a text names.
+
+        Raises:
+            NotFound, FailedPrecondition: there is none.
+        """
         parse_model(text, field)
         try:
             return await self._resolver.ready(text, field)
         except FailedPrecondition as error:
             raise _unusable(error.message, error.reason, field) from error
 
-    async def _of_job(self, text: str, field: str) -> model_pb2.ModelVersion:
+    async def of_job(self, text: str, field: str) -> model_pb2.ModelVersion:
+        """Return the READY version that a job has made.
+
+        Raises:
+            NotFound, FailedPrecondition: there is none.
+        """
         job_id = parse_job(text, field)
         job = await self._catalog.read(lambda connection: jobs.get(connection, job_id))
         if job is None:
@@ -76,7 +86,7 @@ class WeightSources:
             message = f"{job.name} is {state} and has made no model version: use a job that SUCCEEDED"
             raise _unusable(message, "JOB_NOT_SUCCEEDED", field)
         try:
-            return await self._ready(job.model_version, field)
+            return await self.ready(job.model_version, field)
         except NotFound as error:
             message = f"{job.model_version}, which {job.name} made, was deleted: train it again, or use another"
             raise _unusable(message, "SOURCE_VERSION_GONE", field) from error
@@ -84,7 +94,8 @@ class WeightSources:
     def _read(self, version: model_pb2.ModelVersion, field: str) -> SourceFacts:
         model, number = parse_version(version.name)
         try:
-            manifest = package.open_package(self._models / model / str(number)).manifest
+            opened = package.open_package(self._models / model / str(number))
+            manifest = opened.manifest
             recipe = json_format.ParseDict(manifest["recipe"], pb.TrainingSpec(), ignore_unknown_fields=True)
             complete = _WEIGHTS in manifest["files"]
         except (DamagedPackage, KeyError, TypeError, json_format.ParseError) as error:
@@ -93,6 +104,9 @@ class WeightSources:
         if not complete:
             message = f"the package of {version.name} has no {_WEIGHTS}: use another version"
             raise _unusable(message, "PACKAGE_WITHOUT_WEIGHTS", field)
+        if opened.is_ensemble:
+            message = f"{version.name} is several networks, an ensemble: use one of its members"
+            raise _unusable(message, "IS_ENSEMBLE", field)
         return SourceFacts(name=version.name, recipe=recipe)
 
 

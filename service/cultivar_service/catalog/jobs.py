@@ -7,19 +7,30 @@ import sqlalchemy as sa
 from cultivar.v1 import event_pb2, state_pb2, training_pb2
 from cultivar_service.catalog.job_record import ACTIVE as ACTIVE
 from cultivar_service.catalog.job_record import FINAL as FINAL
-from cultivar_service.catalog.job_record import QUEUED, RUNNING, ProgressMark, apply, progress_mark
+from cultivar_service.catalog.job_record import QUEUED, RUNNING, ProgressMark, apply, now, progress_mark
 from cultivar_service.catalog.job_record import SUCCEEDED as SUCCEEDED
 from cultivar_service.catalog.job_record import identifier as identifier
 from cultivar_service.catalog.job_record import state_event as state_event
 from cultivar_service.catalog.paging import Page, PageRequest, cut
 from cultivar_service.catalog.tables import event_offsets, events, jobs
 
+JOBS = "trainingJobs/"
+"""How the names of jobs begin."""
+
 
 def insert(
-    connection: sa.Connection, job: training_pb2.TrainingJob, *, request_id: str, request_digest: str
+    connection: sa.Connection,
+    job: training_pb2.TrainingJob,
+    *,
+    request_id: str,
+    request_digest: str,
+    waits_for: str = "",
 ) -> training_pb2.TrainingJob:
-    """Add a job in state QUEUED, with its first event."""
-    rows = _happen(job, [state_event(QUEUED)])
+    """Add a job in state QUEUED, with its first event; where it waits for other jobs, held, and with what it says."""
+    refused = event_pb2.PlacementRefused(reason=waits_for)
+    rows = _happen(
+        job, [state_event(QUEUED), *([now(event_pb2.JobEvent(placement_refused=refused))] if waits_for else [])]
+    )
     connection.execute(
         jobs.insert().values(
             id=identifier(job),
@@ -31,6 +42,7 @@ def insert(
             creator=job.creator,
             priority=job.recipe.scheduling.priority,
             queued_ns=job.create_time.ToNanoseconds(),
+            held=int(bool(waits_for)),
         )
     )
     connection.execute(events.insert(), rows)
@@ -78,6 +90,22 @@ def in_states(connection: sa.Connection, states: Collection[int]) -> list[traini
     return [training_pb2.TrainingJob.FromString(row[0]) for row in connection.execute(query)]
 
 
+def held(connection: sa.Connection) -> list[training_pb2.TrainingJob]:
+    """Return the queued jobs that wait for other jobs, oldest first."""
+    query = sa.select(jobs.c.resource).where(jobs.c.state == QUEUED, jobs.c.held == 1).order_by(jobs.c.sequence)
+    return [training_pb2.TrainingJob.FromString(resource) for resource in connection.execute(query).scalars()]
+
+
+def is_held(connection: sa.Connection, job_id: str) -> bool:
+    """Tell whether a job waits for other jobs."""
+    return bool(connection.execute(sa.select(jobs.c.held).where(jobs.c.id == job_id)).scalar())
+
+
+def release(connection: sa.Connection, job_id: str) -> None:
+    """Let a held job start."""
+    connection.execute(jobs.update().where(jobs.c.id == job_id).values(held=0))
+
+
 def newest_succeeded(connection: sa.Connection, limit: int) -> list[training_pb2.TrainingJob]:
     """Return the jobs that succeeded last, newest first."""
     query = sa.select(jobs.c.resource).where(jobs.c.state == SUCCEEDED).order_by(jobs.c.sequence.desc()).limit(limit)
@@ -118,15 +146,29 @@ def user_of_dataset(connection: sa.Connection, dataset: str) -> str:
 
 
 def user_of_version(connection: sa.Connection, name: str) -> str:
-    """Return the name of an unfinished job that starts from a model version or repeats it, or any of a model.
+    """Return the name of an unfinished job that starts from a model version, repeats or combines it, or any of a model.
 
     Empty where there is none.
     """
-    states = set(state_pb2.TrainingJobState.values()) - FINAL
-    for job in in_states(connection, states):
-        if any(used == name or used.startswith(f"{name}/") for used in (job.recipe.weights, job.reproduces)):
+    for job in _unfinished(connection):
+        used = (job.recipe.weights, job.reproduces, *member_versions(connection, job))
+        if any(one == name or one.startswith(f"{name}/") for one in used):
             return job.name
     return ""
+
+
+def user_of_job(connection: sa.Connection, name: str) -> str:
+    """Return the name of an unfinished job that combines what another one has made; empty where there is none."""
+    return next((job.name for job in _unfinished(connection) if name in job.combination.members), "")
+
+
+def member_versions(connection: sa.Connection, job: training_pb2.TrainingJob) -> list[str]:
+    """Return the versions that a job makes one of, in its order; empty texts for those that are not made yet."""
+    found = []
+    for member in job.combination.members:
+        made_by = get(connection, member.removeprefix(JOBS)) if member.startswith(JOBS) else None
+        found.append(member if not member.startswith(JOBS) else made_by.model_version if made_by is not None else "")
+    return found
 
 
 def delete(connection: sa.Connection, job_id: str) -> None:
@@ -185,6 +227,10 @@ def append(
             values["queued_ns"] = happened[-1].time.ToNanoseconds()
         connection.execute(jobs.update().where(jobs.c.id == job_id).values(**values))
     return job
+
+
+def _unfinished(connection: sa.Connection) -> list[training_pb2.TrainingJob]:
+    return in_states(connection, set(state_pb2.TrainingJobState.values()) - FINAL)
 
 
 def _happen(job: training_pb2.TrainingJob, happened: Sequence[event_pb2.JobEvent]) -> list[dict[str, object]]:

@@ -10,14 +10,14 @@ _MINUTE_NS = 60e9
 
 
 def length(connection: sa.Connection) -> int:
-    """Return how many jobs wait."""
+    """Return how many jobs wait, those among them that are held."""
     return int(connection.execute(sa.select(sa.func.count()).where(jobs.c.state == QUEUED)).scalar_one())
 
 
 def in_order(
     connection: sa.Connection, ageing: float, *, ready_ns: int | None = None, limit: int | None = None, offset: int = 0
 ) -> list[training_pb2.TrainingJob]:
-    """Return waiting jobs, the next one first.
+    """Return waiting jobs, the next one first; those that are held are left out.
 
     Args:
         connection: to the catalog.
@@ -28,7 +28,8 @@ def in_order(
     """
     # Priority now is priority + ageing * (now - queued). `now` is the same for all jobs, and so left out.
     rank = jobs.c.priority - sa.bindparam("ageing", ageing) * (jobs.c.queued_ns / _MINUTE_NS)
-    query = sa.select(jobs.c.resource).where(jobs.c.state == QUEUED).order_by(rank.desc(), jobs.c.sequence)
+    query = sa.select(jobs.c.resource).where(jobs.c.state == QUEUED, jobs.c.held == 0)
+    query = query.order_by(rank.desc(), jobs.c.sequence)
     query = query.limit(limit).offset(offset)
     if ready_ns is not None:
         query = query.where(jobs.c.retry_ns <= ready_ns)

@@ -48,13 +48,16 @@ class MemoryNeeds:
         # All jobs that wait are predicted again whenever one ends.
         self._remembered: OrderedDict[tuple[str, int], MemoryPrediction] = OrderedDict()
 
-    async def predict(self, recipe: training_spec_pb2.TrainingSpec, *, gpu_total_bytes: int) -> MemoryPrediction:
+    async def predict(self, job: training_pb2.TrainingJob, *, gpu_total_bytes: int) -> MemoryPrediction:
         """Predict a job's peak.
 
         Args:
-            recipe: resolved.
+            job: its recipe is resolved.
             gpu_total_bytes: memory of the largest GPU that it may run on; 0: it runs on the CPU.
         """
+        recipe = job.recipe
+        if job.HasField("combination"):
+            return _of_combination(job, gpu_total_bytes)
         key = (_shape(recipe, on_gpu=gpu_total_bytes > 0), gpu_total_bytes)
         if key not in self._remembered:
             self._remembered[key] = await self._look_up(recipe, *key)
@@ -86,6 +89,15 @@ class MemoryNeeds:
         found = memory.estimate(recipe, counts, max(2, classes), gpu_total_bytes=gpu_total_bytes)
         peak = Peak(gpu_bytes=found.gpu_bytes, host_bytes=found.host_bytes)
         return MemoryPrediction(peak=peak, is_measured=False, source=f"estimated for {_title(recipe)}")
+
+
+def _of_combination(job: training_pb2.TrainingJob, gpu_total_bytes: int) -> MemoryPrediction:
+    found = memory.estimate_combination(job.recipe, job.combination.parameters, gpu_total_bytes=gpu_total_bytes)
+    return MemoryPrediction(
+        peak=Peak(gpu_bytes=found.gpu_bytes, host_bytes=found.host_bytes),
+        is_measured=False,
+        source=f"estimated for {len(job.combination.members)} members",
+    )
 
 
 def measured(job: training_pb2.TrainingJob) -> Peak:

@@ -112,7 +112,7 @@ class Placement:
 
     async def _on_gpu(self, job: training_pb2.TrainingJob, wanted: Sequence[Room], host: HostRoom) -> Place | NoRoom:
         largest = max(room.gpu.total_bytes for room in wanted)
-        predicted = await self._needs.predict(job.recipe, gpu_total_bytes=largest)
+        predicted = await self._needs.predict(job, gpu_total_bytes=largest)
         if (lacking := self._host_lacks(predicted, host)) is not None:
             return lacking
         prediction = Prediction(
@@ -142,7 +142,7 @@ class Placement:
         if threads > free_cores:
             told = f"cpu: {free_cores} of {host.cores} cores free, {threads} needed"
             return NoRoom(told, ends_with_jobs=True)
-        predicted = await self._needs.predict(job.recipe, gpu_total_bytes=0)
+        predicted = await self._needs.predict(job, gpu_total_bytes=0)
         if (lacking := self._host_lacks(predicted, host)) is not None:
             return lacking
         needed_bytes = predicted.peak.host_bytes

@@ -43,8 +43,8 @@ class Deletion:
 
         Raises:
             NotFound: there is no such version.
-            FailedPrecondition: an alias points to it, it is being loaded, or an unfinished job starts from it or
-                repeats it.
+            FailedPrecondition: an alias points to it, it is being loaded, or an unfinished job starts from it,
+                repeats or combines it.
         """
         name = models.version_name(model, version)
 
@@ -77,7 +77,7 @@ class Deletion:
         Raises:
             NotFound: there is no such model.
             FailedPrecondition: an alias other than `live` points to one of its versions, one is being loaded, or an
-                unfinished job starts from one or repeats it.
+                unfinished job starts from one, repeats or combines it.
         """
 
         def forget(connection: sa.Connection) -> None:
@@ -110,5 +110,6 @@ def _check_unused(connection: sa.Connection, name: str) -> None:
     user = jobs.user_of_version(connection, name)
     if user:
         raise FailedPrecondition(
-            f"{name} is what {user} starts from or repeats: wait for its end, or cancel it", reason="VERSION_IN_USE"
+            f"{name} is what {user} starts from, repeats or combines: wait for its end, or cancel it",
+            reason="VERSION_IN_USE",
         )

@@ -49,9 +49,10 @@ class DiskRoom:
         given_back = sum(entry.size_bytes for entry in derived.entries(self._caches))
         checkpoint = RunDirectory(self._runs / identifier(job)).checkpoint
         written = sum(file.stat().st_size for file in checkpoint.glob("*"))  # by earlier attempts
+        combines = job.HasField("combination")
         self._storage.check_free_space(
-            package_bytes(job.recipe)
-            + (0 if job.export_only else max(0, checkpoint_bytes(job.recipe) - written))
+            (_PARAMETER_BYTES * job.combination.parameters * _PACKAGE_COPIES if combines else package_bytes(job.recipe))
+            + (0 if job.export_only or combines else max(0, checkpoint_bytes(job.recipe) - written))
             + max(0, store_bytes(job.recipe, dataset) - given_back)
         )
 

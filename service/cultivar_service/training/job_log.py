@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Changed = TypeVar("Changed", training_pb2.TrainingJob, training_pb2.TrainingJob | None)
+ANY_JOB = ""
+"""Key of the signal that some job's state has changed."""
 _COUNT_INTERVAL_S = 0.05
 """Shortest time between two counts: a thousand jobs that come at once are not counted a thousand times."""
 
@@ -49,6 +51,7 @@ class JobLog:
         job = await self._catalog.write(function)
         if job is not None:
             self.changes += 1
+            self.signals.notify(ANY_JOB)
             self.tell(jobs.identifier(job))
             self._uncounted.set()
         return job

@@ -21,7 +21,7 @@ from cultivar_service.errors import AlreadyExists, InsufficientDisk
 from cultivar_service.placement.placement import Placement
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.trainers.executor import Executor
-from cultivar_service.training import transitions
+from cultivar_service.training import combinations, holds, transitions
 from cultivar_service.training.disk_room import DiskRoom
 from cultivar_service.training.job_log import JobLog
 from cultivar_service.training.outlook import Outlook
@@ -59,6 +59,7 @@ class Jobs:
             config, catalog, DiskRoom(config, catalog, storage), executor, log, placement, runner, metrics
         )
         self._outlook = Outlook(catalog, log, runner, ageing=config.priority_ageing)
+        self._holds = holds.Holds(catalog, log, self._scheduler.wake)
         self._tasks: list[asyncio.Task[None]] = []
         self.signals = log.signals
         """Say when a job has new events."""
@@ -71,6 +72,7 @@ class Jobs:
         await self._log.count()
         self._tasks = [
             asyncio.create_task(self._scheduler.work(), name="queue"),
+            asyncio.create_task(self._holds.work(), name="held jobs"),
             asyncio.create_task(self._log.keep_counting(), name="job counts"),
         ]
 
@@ -103,9 +105,17 @@ class Jobs:
         Raises:
             AlreadyExists: that request had another spec.
         """
+        return await self.find_made(_digest(spec, ""), request_id)
+
+    async def find_made(self, digest: str, request_id: str) -> training_pb2.TrainingJob | None:
+        """Return the job that an earlier request with this request_id made.
+
+        Raises:
+            AlreadyExists: that request had another digest.
+        """
         if not request_id:
             return None
-        return await self._catalog.read(lambda connection: _repeat(connection, request_id, _digest(spec, "")))
+        return await self._catalog.read(lambda connection: _repeat(connection, request_id, digest))
 
     async def create(
         self,
@@ -116,6 +126,8 @@ class Jobs:
         *,
         creator: str,
         reproduces: str = "",
+        combination: training_pb2.Combination | None = None,
+        digest: str = "",
     ) -> training_pb2.TrainingJob:
         """Queue a job.
 
@@ -126,36 +138,76 @@ class Jobs:
             request_id: makes a retry answer with the first job; empty: nothing does.
             creator: name of the caller's token.
             reproduces: `models/flowers/versions/3`, where the job repeats that version's training to compare both.
+            combination: what it makes one model of, where it trains none; members that are jobs hold it back.
+            digest: of the request, where spec and `reproduces` are not all of it.
 
         Raises:
             TrainerNotInstalled, InsufficientDisk, QueueFull, AlreadyExists, NotFound: it can't be queued.
         """
+        job = _new(spec, recipe, creator, warnings=warnings, reproduces=reproduces, combination=combination)
+        return await self._queue([job], request_id, digest or _digest(spec, reproduces))
+
+    async def create_ensemble(
+        self,
+        spec: training_spec_pb2.TrainingSpec,
+        recipe: training_spec_pb2.TrainingSpec,
+        warnings: Sequence[str],
+        request_id: str,
+        *,
+        creator: str,
+        parameters: int,
+    ) -> training_pb2.TrainingJob:
+        """Queue the members of an ensemble and the job that combines them, all or none; return the latter.
+
+        Args:
+            spec: as it was sent.
+            recipe: the spec with every field resolved; it asks for members.
+            warnings: about the recipe.
+            request_id: as for `create`.
+            creator: name of the caller's token.
+            parameters: of all members together.
+
+        Raises:
+            InvalidRequest: their seeds would be too large.
+            TrainerNotInstalled, InsufficientDisk, QueueFull, AlreadyExists, NotFound: they can't be queued.
+        """
+        members = [_new(theirs, resolved, creator) for theirs, resolved in combinations.member_specs(spec, recipe)]
+        combination = combinations.of_jobs(members, parameters)
+        job = _new(spec, recipe, creator, warnings=warnings, combination=combination)
+        return await self._queue([*members, job], request_id, _digest(spec, ""))
+
+    async def _queue(
+        self, new: Sequence[training_pb2.TrainingJob], request_id: str, digest: str
+    ) -> training_pb2.TrainingJob:
+        """Queue jobs, all or none; return the last, which the request made."""
         self._executor.check_installed()
         self._storage.check_free_space()
-        job = training_pb2.TrainingJob(
-            name=f"trainingJobs/{new_identifier()}",
-            state=QUEUED,
-            spec=spec,
-            recipe=recipe,
-            warnings=warnings,
-            creator=creator,
-            reproduces=reproduces,
-        )
-        job.create_time.GetCurrentTime()
-
-        digest = _digest(spec, reproduces)
+        last = new[-1]
+        recipe, reproduces = last.recipe, last.reproduces
 
         def insert(connection: sa.Connection) -> training_pb2.TrainingJob:
             if request_id and (first := _repeat(connection, request_id, digest)) is not None:
                 return first
-            transitions.check_queue(connection, self._config.max_queued_jobs)
+            transitions.check_queue(connection, self._config.max_queued_jobs, adding=len(new))
             if find(connection, parse_dataset(recipe.dataset)) is None:  # deleted a moment ago
                 raise dataset_not_found(recipe.dataset, "spec.dataset")
-            if recipe.weights.startswith(MODELS):
+            trains = not new[0].HasField("combination")
+            if trains and recipe.weights.startswith(MODELS):
                 _check_version(connection, recipe.weights, "spec.weights")
             if reproduces:
                 _check_version(connection, reproduces, "name")
-            return jobs.insert(connection, job, request_id=request_id, request_digest=digest)
+            for member in new[:-1]:
+                jobs.insert(connection, member, request_id="", request_digest="")
+            for number, name in enumerate(last.combination.members):
+                if not name.startswith(jobs.JOBS):
+                    _check_version(connection, name, f"members[{number}]")
+            return jobs.insert(
+                connection,
+                last,
+                request_id=request_id,
+                request_digest=digest,
+                waits_for=holds.waiting(connection, last),
+            )
 
         queued = await self._log.change(insert)
         logger.info("job %s: queued, %s on %s", queued.name, recipe.architecture, recipe.dataset)
@@ -165,10 +217,23 @@ class Jobs:
     async def cancel(self, job_id: str) -> training_pb2.TrainingJob:
         """Ask a job to stop; a job that has ended, or was asked before, stays as it is.
 
+        The members that were queued with an ensemble stop with it.
+
         Raises:
             NotFound: there is no such job.
         """
-        return await self._change(job_id, transitions.cancel)
+        members: list[training_pb2.TrainingJob] = []
+
+        def cancel(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
+            job = transitions.cancel(connection, job_id)
+            members[:] = transitions.cancel_members(connection, job)
+            return job
+
+        job = await self._change(job_id, cancel)
+        for member in members:
+            self._log.tell(jobs.identifier(member))
+            self._runner.stop(jobs.identifier(member))
+        return job
 
     async def pause(self, job_id: str) -> training_pb2.TrainingJob:
         """Ask a job to give its device back until it is resumed; one that was asked before stays as it is.
@@ -239,6 +304,29 @@ class Jobs:
         elif job.state == QUEUED:
             self._scheduler.wake()
         return job
+
+
+def _new(
+    spec: training_spec_pb2.TrainingSpec,
+    recipe: training_spec_pb2.TrainingSpec,
+    creator: str,
+    *,
+    warnings: Sequence[str] = (),
+    reproduces: str = "",
+    combination: training_pb2.Combination | None = None,
+) -> training_pb2.TrainingJob:
+    job = training_pb2.TrainingJob(
+        name=f"trainingJobs/{new_identifier()}",
+        state=QUEUED,
+        spec=spec,
+        recipe=recipe,
+        warnings=warnings,
+        creator=creator,
+        reproduces=reproduces,
+        combination=combination,
+    )
+    job.create_time.GetCurrentTime()
+    return job
 
 
 def _repeat(connection: sa.Connection, request_id: str, digest: str) -> training_pb2.TrainingJob | None:

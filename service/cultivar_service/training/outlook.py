@@ -18,8 +18,9 @@ from cultivar_service.training.runner import Runner
 _MAX_AGE_S = 1.0
 _LEARNED_FROM = 200
 """Finished jobs, the newest ones, that estimates come from."""
-Shape = tuple[str, str, int]
-"""Data set version, architecture and mode: jobs that share these take about as long for an epoch."""
+Shape = tuple[str, str, int, int]
+"""Data set version, architecture, mode and how models are combined: jobs that share these take about as long for an
+epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +124,4 @@ def forecast(
 
 
 def _shape(job: training_pb2.TrainingJob) -> Shape:
-    return job.recipe.dataset, job.recipe.architecture, job.recipe.mode
+    return job.recipe.dataset, job.recipe.architecture, job.recipe.mode, job.combination.method

@@ -58,6 +58,10 @@ class Reproductions:
             FailedPrecondition: PACKAGE_DAMAGED, or DATASET_GONE, SOURCE_VERSION_GONE, WEIGHTS_GONE.
         """
         manifest = (await asyncio.to_thread(self._open, name)).manifest
+        if "combination" in manifest:
+            raise FailedPrecondition(
+                f"{name} was made of other versions, without training: reproduce its members", reason="COMBINED_MODEL"
+            )
         try:
             recipe = json_format.ParseDict(
                 manifest["recipe"], training_spec_pb2.TrainingSpec(), ignore_unknown_fields=True

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from cultivar.v1 import event_pb2, training_pb2
 from cultivar_contract import files
 from cultivar_contract.run_directory import Result, RunDirectory
-from cultivar_contract.tasks import to_json
+from cultivar_contract.tasks import TaskRequest, to_json
 from cultivar_service.catalog import jobs
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.job_record import (
@@ -35,9 +35,8 @@ from cultivar_service.training.aftermath import TRAINER_NOT_STARTED, End, events
 from cultivar_service.training.attempt import Attempt
 from cultivar_service.training.follower import Follower
 from cultivar_service.training.job_log import JobLog, existing, persist
-from cultivar_service.training.reproductions import Course
 from cultivar_service.training.results import Results
-from cultivar_service.training.train_request import train_request
+from cultivar_service.training.train_request import combine_request, train_request
 
 logger = logging.getLogger(__name__)
 
@@ -187,20 +186,27 @@ class Runner:
         Raises:
             OSError, CultivarError: it can't be started.
         """
-        course = await self._results.course(attempt.job)
+        task, request = await self._task(attempt.job)
         # None is known of. If there is one all the same, it must not write beside the new one.
         await self._executor.attach(directory, attempt.job.attempt).kill()
-        return await launch(lambda: self._launch(directory, attempt.job, course, environment))
 
-    def _launch(
-        self,
-        directory: RunDirectory,
-        job: training_pb2.TrainingJob,
-        course: Course | None,
-        environment: Mapping[str, str],
-    ) -> Trainer:
-        directory.write_request(job.attempt, to_json(train_request(self._config, job, course)))
-        return self._executor.start("train", directory, job.attempt, environment)
+        def start() -> Trainer:
+            directory.write_request(attempt.job.attempt, to_json(request))
+            return self._executor.start(task, directory, attempt.job.attempt, environment)
+
+        return await launch(start)
+
+    async def _task(self, job: training_pb2.TrainingJob) -> tuple[str, TaskRequest]:
+        """Return which task a job is, and its request.
+
+        Raises:
+            CultivarError: something that it needs is gone.
+        """
+        if job.HasField("combination"):
+            versions = await self._catalog.read(lambda connection: jobs.member_versions(connection, job))
+            return "combine", await asyncio.to_thread(combine_request, self._config, job, versions)
+        course = await self._results.course(job)
+        return "train", await asyncio.to_thread(train_request, self._config, job, course)
 
     async def _follow(self, trainer: Trainer, directory: RunDirectory, attempt: Attempt) -> None:
         job_id = jobs.identifier(attempt.job)

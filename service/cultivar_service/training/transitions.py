@@ -46,6 +46,18 @@ def cancel(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
     return job if following is None else jobs.append(connection, job_id, [state_event(following)])
 
 
+def cancel_members(connection: sa.Connection, job: training_pb2.TrainingJob) -> list[training_pb2.TrainingJob]:
+    """Ask the members to stop that were queued with an ensemble; return those that this has changed."""
+    if job.spec.ensemble.members < 2 or not job.HasField("combination"):
+        return []
+    changed = []
+    for name in job.combination.members:
+        member = jobs.get(connection, name.removeprefix(jobs.JOBS))
+        if member is not None and member.state in _CANCELS:
+            changed.append(cancel(connection, jobs.identifier(member)))
+    return changed
+
+
 def pause(connection: sa.Connection, job_id: str) -> training_pb2.TrainingJob:
     """Ask a job to give its device back.
 
@@ -107,9 +119,12 @@ def forget(connection: sa.Connection, job_id: str) -> None:
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it is not finished.
+        FailedPrecondition: it is not finished, or another one combines what it has made.
     """
     check_ended(connection, job_id)
+    name = f"{jobs.JOBS}{job_id}"
+    if user := jobs.user_of_job(connection, name):
+        raise FailedPrecondition(f"{name} is what {user} combines: wait for its end, or cancel it", reason="JOB_IN_USE")
     jobs.delete(connection, job_id)
 
 
@@ -127,14 +142,21 @@ def check_ended(connection: sa.Connection, job_id: str) -> None:
         )
 
 
-def check_queue(connection: sa.Connection, max_queued: int) -> None:
-    """Check that another job may wait.
+def check_queue(connection: sa.Connection, max_queued: int, *, adding: int = 1) -> None:
+    """Check that another job, or several, may wait.
 
     Raises:
-        QueueFull: `max_queued` jobs do already.
+        QueueFull: `max_queued` jobs do already, or would.
     """
-    if queue.length(connection) >= max_queued:
+    waiting = queue.length(connection)
+    if waiting + adding <= max_queued:
+        return
+    if adding == 1:
         raise QueueFull(f"{max_queued} jobs wait already: cancel some", retry_after_s=60)
+    raise QueueFull(
+        f"{waiting} of at most {max_queued} jobs wait already, {adding} more are too many: cancel some or ask for less",
+        retry_after_s=60,
+    )
 
 
 def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob, folder: Path) -> None:
@@ -146,6 +168,8 @@ def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob, 
             f"{job.name} was to repeat {job.reproduces}, and makes no version: reproduce it again",
             reason="JOB_NOT_EXPORTABLE",
         )
+    if job.HasField("combination"):
+        raise FailedPrecondition(f"{job.name} trains nothing: combine its members again", reason="JOB_NOT_EXPORTABLE")
     if not job.HasField("best_epoch"):
         raise FailedPrecondition(
             f"{job.name} ended before its first epoch did: create it again", reason="NOTHING_TO_EXPORT"

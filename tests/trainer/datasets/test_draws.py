@@ -1,6 +1,6 @@
 from collections import Counter
 
-from cultivar_trainer.datasets.draws import draw_fraction, draw_limited
+from cultivar_trainer.datasets.draws import draw_bootstrap, draw_fraction, draw_limited
 
 KEYS = [f"{i:064x}" for i in range(120)]
 LABELS = [0] * 60 + [1] * 40 + [2] * 20
@@ -52,3 +52,36 @@ def test_a_limit_keeps_every_class_while_it_can_however_skewed_they_are() -> Non
         kept = draw_limited(keys, labels, total=total, per_class=0, seed=0)
         assert len(kept) == total
         assert {labels[position] for position in kept} == {0, 1, 2}
+
+
+def test_a_bootstrap_sample_holds_two_thirds_of_the_images_some_of_them_again() -> None:
+    keys = [f"{i:064x}" for i in range(4000)]
+    shares = []
+    for seed in range(5):
+        drawn = draw_bootstrap(keys, [0] * 4000, seed=seed)
+        assert len(drawn) == 4000
+        assert drawn == sorted(drawn)
+        shares.append(len(set(drawn)) / 4000)
+
+    # 1 - 1/e of them, with a standard deviation of 0.0049 for so many images.
+    assert all(abs(share - 0.632) < 0.015 for share in shares)
+    assert len(set(shares)) == 5
+
+
+def test_a_bootstrap_sample_depends_on_seed_and_images_not_on_their_order() -> None:
+    drawn = Counter(KEYS[position] for position in draw_bootstrap(KEYS, LABELS, seed=1))
+    backwards = Counter(KEYS[::-1][position] for position in draw_bootstrap(KEYS[::-1], LABELS[::-1], seed=1))
+    other = Counter(KEYS[position] for position in draw_bootstrap(KEYS, LABELS, seed=2))
+
+    assert backwards == drawn
+    assert other != drawn
+
+
+def test_a_bootstrap_sample_leaves_no_class_out() -> None:
+    labels = [0] * 200 + list(range(1, 31))
+    keys = [f"image {position}" for position in range(len(labels))]
+
+    for seed in range(10):
+        drawn = draw_bootstrap(keys, labels, seed=seed)
+        assert len(drawn) == len(labels)
+        assert {labels[position] for position in drawn} == set(range(31))

@@ -1,4 +1,4 @@
-"""Stratified, seeded draws: which images go into a split, and which remain under a limit."""
+"""Seeded draws: which images go into a split, which remain under a limit, and which a bootstrap sample holds."""
 
 import hashlib
 from collections.abc import Sequence
@@ -38,6 +38,30 @@ def draw_limited(keys: Sequence[str], labels: Sequence[int], *, total: int, per_
         order = shuffled([keys[p] for p in positions], seed)
         kept.extend(positions[i] for i in order[: quotas[label]])
     return sorted(kept)
+
+
+def draw_bootstrap(keys: Sequence[str], labels: Sequence[int], *, seed: int) -> list[int]:
+    """Return as many positions as there are images, drawn with replacement (Efron 1979; Breiman 1996), sorted.
+
+    Where a class would be left out, one of its images takes the place of an image of the class drawn most: a network
+    whose head knows a class must see it. The draw depends on the seed, the keys and the labels, not on their order.
+    """
+    ranked = shuffled(keys, 0)  # one order of them, whichever they came in
+    drawn = [ranked[_number(seed, turn) % len(ranked)] for turn in range(len(ranked))]
+    groups = _by_label(labels)
+    turns = _by_label([labels[position] for position in drawn])
+    for label in sorted(groups.keys() - turns.keys()):
+        # Of a class drawn twice at least: there are as many draws as images, and one class has none.
+        most = max(turns, key=lambda one: (len(turns[one]), -one))
+        turns[label] = [turns[most].pop()]
+        members = sorted(groups[label], key=keys.__getitem__)
+        drawn[turns[label][0]] = members[_number(seed, len(ranked) + label) % len(members)]
+    return sorted(drawn)
+
+
+def _number(seed: int, turn: int) -> int:
+    """Return a number that looks random, of 64 bits: the share of one image is off by less than one in 10^12."""
+    return int.from_bytes(hashlib.sha256(f"bootstrap {seed} {turn}".encode()).digest()[:8], "big")
 
 
 def _share(sizes: dict[int, int], total: int) -> dict[int, int]:

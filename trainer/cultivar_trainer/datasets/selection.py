@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from cultivar.v1 import event_pb2, training_spec_pb2
 from cultivar_trainer.datasets import version
-from cultivar_trainer.datasets.draws import draw_limited
+from cultivar_trainer.datasets.draws import draw_bootstrap, draw_limited
 from cultivar_trainer.datasets.version import DatasetClass, DatasetVersion, Sample
 
 
@@ -28,7 +28,10 @@ class Selection:
 
 
 def select(dataset: DatasetVersion, data: training_spec_pb2.DataSpec, *, with_test: bool) -> Selection:
-    """Keep the classes named and draw what the limits leave, by the data seed alone."""
+    """Keep the classes named and draw what the limits leave, by the data seed alone.
+
+    With a bootstrap seed the training split is a sample with replacement of what is left: an image may occur again.
+    """
     kept_ids = set(data.classes) or {one.id for one in dataset.classes}
     classes = tuple(one for one in dataset.classes if one.id in kept_ids)
     new_label = {
@@ -47,6 +50,13 @@ def select(dataset: DatasetVersion, data: training_spec_pb2.DataSpec, *, with_te
             per_class=getattr(data, f"max_{split}_images_per_class"),
             seed=data.seed,
         )
+        if split == "train" and data.HasField("bootstrap_seed"):
+            drawn = draw_bootstrap(
+                [candidates[position].sha256 + candidates[position].path for position in kept],
+                [candidates[position].label for position in kept],
+                seed=data.bootstrap_seed,
+            )
+            kept = [kept[position] for position in drawn]
         if kept:
             splits[split] = tuple(candidates[position] for position in kept)
     return Selection(classes=classes, splits=splits)
