@@ -23,7 +23,7 @@ TRAINER = [
     {"tasks"},
     {"phases", "packaging"},
     {"preparation"},
-    {"report", "export"},
+    {"report", "export", "inspection"},
     {"reports"},
     {"loop"},
     {"features"},

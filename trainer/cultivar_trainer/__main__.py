@@ -101,9 +101,13 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import preview
 
         return preview.run(run, request, journal)
+    if task == "inspect":
+        from cultivar_trainer.tasks import inspect
+
+        return inspect.run(run, request, journal)
     raise TaskFailed(
         "UNKNOWN_TASK",
-        f"{task!r} is unknown: use import_dataset, check_dataset, train, describe, evaluate or preview",
+        f"{task!r} is unknown: use import_dataset, check_dataset, train, describe, evaluate, preview or inspect",
     )
 
 
