@@ -47,14 +47,23 @@ class WeightSources:
         if not text or text in weight_files or (architecture is not None and text in architecture.weights):
             return None
         if text.startswith(_JOB):
-            version = await self._of_job(text, field)
+            version = await self.version(text, field)
         elif is_name(text) and not await self._exists(text):
             return None  # neither member nor file nor model: the spec's check names all three
         elif is_name(text) or text.startswith(_MODEL) or "/versions/" in text or "@" in text:
-            version = await self._ready(text, field)
+            version = await self.version(text, field)
         else:
             return None
         return await asyncio.to_thread(self._read, version, field)
+
+    async def version(self, text: str, field: str) -> model_pb2.ModelVersion:
+        """Return the READY version that a name means: a version, a model's live one, or that which a job has made.
+
+        Raises:
+            NotFound: there is no such job, model, alias or version.
+            FailedPrecondition: it is not READY, or the job has made none.
+        """
+        return await (self._of_job(text, field) if text.startswith(_JOB) else self._ready(text, field))
 
     async def _exists(self, model: str) -> bool:
         return await self._catalog.read(lambda connection: models.get(connection, model)) is not None

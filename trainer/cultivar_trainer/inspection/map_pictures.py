@@ -95,7 +95,7 @@ def _section(sheet: Page, one: LayerMaps, pixels: NDArray[np.uint8], top: float)
         row, column = divmod(place, _columns())
         x, y = _MAPS_LEFT + column * (_MAP + _GAP), top + row * (_MAP + LINE)
         sheet.image(values, x, y, _MAP, cmap=_COLOURS)
-        sheet.text(f"{channel}: {mean:.3g}", x, y + _MAP + 1, width=_MAP + _GAP, size=8)
+        sheet.text(f"{channel}: {mean:.2g}", x, y + _MAP + 1, width=_MAP + _GAP, size=8)
 
 
 def _units(sheet: Page, one: LayerMaps, top: float) -> None:

@@ -23,8 +23,8 @@ MARGIN = 12
 LINE = 18
 """Height of a line of text in pixels."""
 _PIXELS_PER_INCH = 100
-_LETTER = 0.0095
-"""Width of a wide letter in pixels, per point of size and pixel of an inch."""
+_MAX_LETTERS, _SHORTEST = 300, 4
+"""Letters of a line, before and after it is cut."""
 
 
 class Page:
@@ -52,10 +52,12 @@ class Page:
         self, text: str, left: float, top: float, *, width: float = WIDTH - 2 * MARGIN, size: float = 9, **style: Any
     ) -> None:
         """Write one line, cut to a width in pixels. Names are no formulas, whatever they are made of."""
-        line = short(text, int(width / (_LETTER * size * _PIXELS_PER_INCH)))
-        self.figure.text(
-            left / WIDTH, 1 - top / self._height, line, fontsize=size, va="top", ha="left", parse_math=False, **style
-        )
+        line = short(text, _MAX_LETTERS)
+        place = (left / WIDTH, 1 - top / self._height)
+        drawn = self.figure.text(*place, line, fontsize=size, va="top", ha="left", parse_math=False, **style)
+        while (taken := drawn.get_window_extent().width) > width and len(line) > _SHORTEST:
+            line = short(line, max(_SHORTEST, min(len(line) - 1, int(len(line) * width / taken))))
+            drawn.set_text(line)
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def page(height: float, finish: Finish) -> Iterator[Page]:
 def short(text: str, letters: int) -> str:
     """Return a text on one line, at most so long."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return line if len(line) <= letters else line[: max(1, letters - 2)] + ".."
+    return line if len(line) <= letters else line[: max(1, letters - 2)].rstrip(".") + ".."
 
 
 def as_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

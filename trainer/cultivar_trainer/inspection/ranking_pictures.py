@@ -112,13 +112,18 @@ def separating_channels(
 
 
 def _histogram(sheet: Page, one: Separation, x: float, y: float, width: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes = sheet.panel(x, y, width, _HISTOGRAM)
-    edges = np.linspace(*_range(np.concatenate((one.first, one.second))), _BINS + 1).tolist()
+    edges = np.linspace(*_range(np.concatenate((one.first, one.second))), _BINS + 1)
     for number, values in enumerate((one.first, one.second)):
-        axes.hist(values, bins=edges, color=COLOURS[number], alpha=0.35)
-        axes.hist(values, bins=edges, color=COLOURS[number], histtype="step", linestyle=("-", "--")[number])
+        counts, _ = np.histogram(values, edges)
+        axes.stairs(counts, edges, fill=True, color=COLOURS[number], alpha=0.35)
+        axes.stairs(counts, edges, color=COLOURS[number], linestyle=("-", "--")[number])
     axes.tick_params(labelsize=7)
-    axes.locator_params(nbins=4)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("mean activation", fontsize=8, labelpad=1)
     axes.set_ylabel("images", fontsize=8, labelpad=1)
 

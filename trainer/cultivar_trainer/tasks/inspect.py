@@ -201,8 +201,8 @@ def _separating_channels(
     title = f"The {len(ranked)} channels of {layer.name} ({layer.kind}) that separate two classes best"
     total = sum(one.label in labels for one in images.samples)
     note = (
-        f"{_of_all(len(first) + len(second), total)} of both classes. Area under ROC: the share of pairs in which the "
-        "first class's image is more active."
+        f"From {_of_all(len(first) + len(second), total)} of both classes. "
+        "Area under ROC: the share of pairs in which the first class's image is more active."
     )
     ranking_pictures.separating_channels(ranked, names, title, note, finish)
     return pb.Inspection(
