@@ -19,8 +19,9 @@ from cultivar_trainer.networks.layer_names import WHOLE, named_layers
 from cultivar_trainer.networks.network import Network
 
 _MAX_NAMES = 20
-_MAX_TEXT = 380
-"""Characters of names in an error, which has to fit into a message of 500."""
+_MAX_SHOWN = 60
+_MAX_TEXT = 300
+"""Characters of the name that is wrong, and of those that there are: an error has 500 at most."""
 _TRANSFORMERS = (FAMILIES["vit"], FAMILIES["swin"])
 """Their only convolution cuts the image into patches."""
 
@@ -87,7 +88,7 @@ class Layers:
         for layer in self.all:
             if layer.name == name:
                 return layer
-        raise TaskFailed("INVALID_LAYER", f"{name!r} is no layer of this network: use {self._names(name)}")
+        raise TaskFailed("INVALID_LAYER", f"{name[:_MAX_SHOWN]!r} is no layer of this network: use {self._names(name)}")
 
     def default(self) -> Layer:
         """Return the last convolution; of transformers the last layer with a map, of an MLP the last hidden layer."""
