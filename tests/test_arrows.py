@@ -24,7 +24,7 @@ TRAINER = [
     {"ensembles"},
     {"phases", "packaging"},
     {"preparation"},
-    {"report", "export"},
+    {"report", "export", "inspection"},
     {"reports"},
     {"loop"},
     {"features"},

@@ -142,6 +142,39 @@ class ModelCalls(Connection):
         request = evaluation_pb2.EvaluateModelVersionRequest(name=name, dataset=dataset, split=split)
         return self._stream(self._models.EvaluateModelVersion, request, evaluation_pb2.EvaluationUpdate)
 
+    def inspect_model(
+        self,
+        name: str,
+        view: model_pb2.InspectionView,
+        *,
+        layer: str = "",
+        channel: int | None = None,
+        image: bytes = b"",
+        validation_image: int | None = None,
+        count: int | None = None,
+        classes: Sequence[str] = (),
+        steps: int | None = None,
+        seed: int = 0,
+    ) -> AsyncIterator[model_pb2.InspectionUpdate]:
+        """Yields how far an inspection is, then what its picture shows, then the PNG's pieces in `data`.
+
+        `name` is a version, a model (its live one) or a finished job (`trainingJobs/<id>`); each view takes some of the
+        others, as InspectModelRequest says. Raises CultivarError.
+        """
+        request = model_pb2.InspectModelRequest(
+            name=name,
+            view=view,
+            layer=layer,
+            channel=channel,
+            image=image,
+            validation_image=validation_image,
+            count=count,
+            classes=classes,
+            steps=steps,
+            seed=seed,
+        )
+        return self._stream(self._models.InspectModel, request, model_pb2.InspectionUpdate)
+
     async def list_artifacts(self, parent: str) -> artifact_pb2.ListArtifactsResponse:
         """Answers the files of a job or model version, and the full name of that parent. Raises CultivarError."""
         request = artifact_pb2.ListArtifactsRequest(parent=parent)

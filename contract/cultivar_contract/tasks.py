@@ -164,6 +164,34 @@ class StudyReportRequest(TaskRequest):
     """Absolute path of the run directory of each job, by its name."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InspectRequest(TaskRequest):
+    """Task `inspect`: leaves RUN_DIR/inspection.png, and an Inspection message in the result."""
+
+    package: str
+    """Absolute path of the model package."""
+    dataset: str
+    """Absolute path of the data set version's files; empty where no validation images are needed."""
+    view: int
+    """An InspectionView."""
+    layer: str
+    """A layer by the original network's name; empty: the view's own choice."""
+    channel: int
+    """A channel of that layer, for the views that need one."""
+    pixels: str
+    """The image to show, as the network sees it: uint8 (size, size, channels) in base64; empty: a validation image."""
+    validation_image: int
+    """Position of the validation image to show."""
+    count: int
+    """Images, channels or maps to show."""
+    classes: list[str]
+    """Identifiers of the two classes to separate."""
+    steps: int
+    """Steps of gradient ascent."""
+    seed: int
+    """Of gradient ascent's first input and jitter."""
+
+
 def to_json(request: TaskRequest) -> dict[str, Any]:
     """Return the form that the run directory keeps."""
     return asdict(request)

@@ -161,6 +161,8 @@ class Config:
     """Seconds that drawing augmented images may take."""
     evaluate_deadline_s: float = 3600.0
     """Seconds that evaluating a model may take."""
+    inspect_deadline_s: float = 600.0
+    """Seconds that drawing what a network looks at may take."""
     check_deadline_s: float = 3600.0
     """Seconds that checking a data set may take."""
     max_message_bytes: int = 32 << 20

@@ -12,6 +12,7 @@ from cultivar_service.api.combinations import CombinationApi
 from cultivar_service.api.datasets import DatasetApi
 from cultivar_service.api.evaluations import EvaluationApi
 from cultivar_service.api.gpus import GpuApi
+from cultivar_service.api.inspections import InspectionApi
 from cultivar_service.api.job_streams import JobStreamsApi
 from cultivar_service.api.live import LiveApi
 from cultivar_service.api.members import Members
@@ -112,6 +113,7 @@ class Service:
         self.jobs = Jobs(config, catalog, storage, executor, publisher, metrics, placement, reproductions)
         descriptions = Descriptions(Calls(config, storage, executor, "describe", deadline_s=config.describe_deadline_s))
         previews = Calls(config, storage, executor, "preview", deadline_s=config.preview_deadline_s)
+        inspecting = Calls(config, storage, executor, "inspect", deadline_s=config.inspect_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
         checks = Calls(config, storage, executor, "check_dataset", deadline_s=config.check_deadline_s)
         evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
@@ -144,6 +146,7 @@ class Service:
                     ),
                     ReproductionApi(self.jobs, resolver, reproductions),
                     CombinationApi(catalog, self.jobs, Members(config.models, catalog, sources)),
+                    InspectionApi(config, catalog, sources, inspecting),
                     evaluations,
                 ),
                 artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]: (ArtifactApi(config, catalog, resolver),),

@@ -229,6 +229,18 @@ class FakeCultivar(
         self._note(request, context)
         yield evaluation_pb2.EvaluationUpdate(evaluation={"model_version": VERSION, "stored": True})
 
+    def InspectModel(self, request, context):
+        self._note(request, context)
+        if request.layer == "conv9":
+            violations = [("layer", "'conv9' is no layer: use conv1")]
+            refuse(context, code_pb2.INVALID_ARGUMENT, "layer: 'conv9' is no layer", "INVALID_LAYER", violations)
+        yield model_pb2.InspectionUpdate(progress={"stage": "reading", "done": 1, "total": 2, "unit": "images"})
+        inspection = {"model_version": VERSION, "view": request.view, "layers": ["conv1"], "size_bytes": 3}
+        inspection["channels"] = [{"layer": "conv1", "channel": 2, "value": 0.5}]
+        yield model_pb2.InspectionUpdate(inspection=inspection)
+        yield model_pb2.InspectionUpdate(data=b"PN")
+        yield model_pb2.InspectionUpdate(data=b"G")
+
     def CreateDataset(self, request, context):
         self._note(request, context)
         return dataset_pb2.Dataset(name="datasets/flowers/imports/1", state=dataset_pb2.DATASET_STATE_IMPORTING)

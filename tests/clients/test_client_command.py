@@ -207,6 +207,29 @@ def test_augmented_images_are_written_to_a_file(fake, cultivar, tmp_path):
     assert (fake.requests[0].images, fake.requests[0].spec.augmentation.rotation) == (3, 15)
 
 
+def test_an_inspection_s_picture_is_written_to_a_file_and_told(fake, cultivar, tmp_path):
+    (tmp_path / "me.jpg").write_bytes(b"jpeg")
+    arguments = ("inspect", "flowers", "feature-maps", "-o", tmp_path / "a.png", "--image", tmp_path / "me.jpg")
+
+    result = cultivar(*arguments, "--layer", "conv1", "--count", 4)
+    as_json = json.loads(cultivar(*arguments, "--json").stdout)
+
+    assert (tmp_path / "a.png").read_bytes() == b"PNG"
+    sent = fake.requests[0]
+    assert (sent.view, sent.layer, sent.count, sent.image) == (1, "conv1", 4, b"jpeg")
+    assert not sent.HasField("channel")
+    assert {"reading", f"model     {VERSION}", "channels  2 (0.5)"} <= set(result.stdout.splitlines())
+    assert as_json["inspection"]["layers"] == ["conv1"]
+
+
+def test_a_layer_that_does_not_exist_writes_no_file(cultivar, tmp_path):
+    result = cultivar("inspect", "flowers", "filters", "-o", tmp_path / "a.png", "--layer", "conv9")
+
+    assert result.exit_code == 1
+    assert "'conv9' is no layer: use conv1" in result.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_a_terminal_of_80_columns_gets_one_bar_with_loss_accuracy_and_eta():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, color_system=None)
@@ -279,6 +302,9 @@ def test_a_refused_spec_prints_each_violation(cultivar):
         (("evaluate", "--dataset", "d"), "exactly one of --model and --architecture"),
         (("evaluate", "--dataset", "d", "--architecture", "a"), "--architecture and --weights go together"),
         (("augment", "--dataset", "d", "--preview", "no/such/folder/a.png"), "can't be written"),
+        (("inspect", "flowers", "faces", "-o", "a.png"), "'faces' is none of feature-maps, filters, exciting-images"),
+        (("inspect", "flowers", "filters", "-o", "no/such/folder/a.png"), "can't be written"),
+        (("inspect", "flowers", "feature-maps", "-o", "a.png", "--image", "missing.jpg"), "missing.jpg is no file"),
         (("calculate", "conv", "--kernel", "5x5"), "'5x5': write whole numbers"),
         (("describe", "resnet18", "--set", "epochs=3"), "epochs is no choice about the network"),
         (("datasets", "create", "flowers"), "exactly one of --builtin and --folder"),

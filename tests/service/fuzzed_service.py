@@ -19,6 +19,7 @@ async def serve(folder: Path, package: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = {"package": package, "max_queued_jobs": 100_000, "describe_deadline_s": 10.0, "preview_deadline_s": 10.0}
+    settings |= {"inspect_deadline_s": 10.0}
     async with running(make_config(folder, **settings)) as (service, client):
         for model in ("kept", "flowers"):
             await publish(service, folder / model, model=model)

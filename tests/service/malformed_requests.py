@@ -65,6 +65,7 @@ SOUND = {
     "EvaluateArchitecture": {"architecture": "mobilenet_v2", "dataset": KEPT},
     "PreviewAugmentation": {"spec": _SPEC},
     "EvaluateModelVersion": {"name": f"{KEPT}/versions/1", "dataset": KEPT, "split": "SPLIT_TEST"},
+    "InspectModel": {"name": KEPT, "view": "INSPECTION_VIEW_FEATURE_MAPS", "validation_image": 1},
     "ListArtifacts": {"parent": f"models/{KEPT}/versions/1"},
     "DownloadArtifact": {"parent": f"models/{KEPT}/versions/1", "path": "model.onnx"},
     "SetModelAlias": {"name": KEPT, "alias": "canary", "model_version": f"models/{KEPT}/versions/1"},

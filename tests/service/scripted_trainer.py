@@ -173,6 +173,17 @@ def preview(behaviour: str, _: Path, run: RunDirectory, request: dict, events: E
     return {}
 
 
+def inspect(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
+    refusal = {"fail": "NO_VALIDATION_IMAGES", "crash": "INVALID_LAYER"}.get(behaviour)
+    if refusal:
+        result = Result(attempt=1, outcome="FAILED", reason=refusal, message="it names what there is", value={})
+        run.write_result(result)
+        os._exit(1)
+    events.write(event_pb2.JobEvent(progress=event_pb2.Progress(stage="reading", done=1, total=2, unit="images")))
+    (run.path / "inspection.png").write_bytes(b"PNG" + json.dumps(request).encode() + bytes(3 << 20))
+    return {"layers": ["conv"], "channels": [{"layer": "conv", "channel": 2, "value": 0.5}], "newer": 1}
+
+
 def wait_for(path: Path) -> None:
     while not path.exists():
         time.sleep(0.02)
@@ -185,6 +196,7 @@ TASKS = {
     "describe": describe,
     "evaluate": evaluate,
     "preview": preview,
+    "inspect": inspect,
 }
 
 if __name__ == "__main__":

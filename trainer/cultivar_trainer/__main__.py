@@ -105,6 +105,10 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
         from cultivar_trainer.tasks import preview
 
         return preview.run(run, request, journal)
+    if task == "inspect":
+        from cultivar_trainer.tasks import inspect
+
+        return inspect.run(run, request, journal)
     if task == "report_study":
         from cultivar_trainer.tasks import report_study
 

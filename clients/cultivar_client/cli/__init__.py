@@ -15,6 +15,7 @@ from cultivar_client.cli import (
     datasets,
     evaluate,
     gpus,
+    inspect,
     jobs,
     models,
     predict,
@@ -49,6 +50,7 @@ app.command("describe")(architectures.describe)
 app.command("fields")(architectures.fields)
 app.add_typer(calculate.app, name="calculate")
 app.command("evaluate")(evaluate.evaluate)
+app.command("inspect")(inspect.inspect)
 app.command("augment")(augment.augment)
 
 

@@ -56,6 +56,15 @@ class WeightSources:
             return None
         return await asyncio.to_thread(self._read, version, field)
 
+    async def version(self, text: str, field: str) -> model_pb2.ModelVersion:
+        """Return the READY version that a name means: a version, a model's live one, or that which a job has made.
+
+        Raises:
+            NotFound: there is no such job, model, alias or version.
+            FailedPrecondition: it is not READY, or the job has made none.
+        """
+        return await (self.of_job(text, field) if text.startswith(_JOB) else self.ready(text, field))
+
     async def _exists(self, model: str) -> bool:
         return await self._catalog.read(lambda connection: models.get(connection, model)) is not None
 

@@ -16,12 +16,11 @@ from cultivar_contract.architectures import ARCHITECTURES
 from cultivar_trainer import finetuning
 from cultivar_trainer.networks.blocks import blocks
 from cultivar_trainer.networks.builders import network_of
+from cultivar_trainer.networks.layer_names import is_inside_layer, is_layer
 from cultivar_trainer.networks.network import Network
 
 _FLOAT = 4
 """Bytes of a number in float32."""
-_WHOLE = (nn.MultiheadAttention, ShiftedWindowAttention)
-"""Modules that use their parts' weights without calling the parts: each counts as one layer."""
 _PASS = 2
 """Images in the pass that layers are noted in: BatchNorm can't train on one."""
 
@@ -82,9 +81,9 @@ class _Watch:
         handles = []
         for part, original in ((network.backbone, str), (network.head, network.original_name)):
             for name, module in part.named_modules():
-                if _is_layer(module):
+                if is_layer(module):
                     handles.append(module.register_forward_hook(self._note_layer(original(name))))
-                elif not _is_inside_layer(part, name):
+                elif not is_inside_layer(part, name):
                     handles.append(module.register_forward_pre_hook(self._note_parameters(original(name))))
         with saved_tensors_hooks(self._save, lambda kept: kept):
             network(images)
@@ -132,16 +131,6 @@ class _Watch:
         if storage._cdata not in self._own:
             self._storages[storage._cdata] = storage  # kept, so that no other gets its number
         return tensor
-
-
-def _is_layer(module: nn.Module) -> bool:
-    leaf = not list(module.children()) and not isinstance(module, nn.Identity | nn.Sequential)
-    return leaf or isinstance(module, _WHOLE)
-
-
-def _is_inside_layer(root: nn.Module, name: str) -> bool:
-    parents = [name[:position] for position, character in enumerate(name) if character == "."]
-    return any(isinstance(root.get_submodule(parent), _WHOLE) for parent in parents)
 
 
 def _multiply_adds(layer: nn.Module, images: Tensor, output: Tensor) -> int:
