@@ -20,15 +20,18 @@ from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import evaluation, export, provenance
 from cultivar_trainer.datasets import version
-from cultivar_trainer.datasets.selection import Selection
+from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import PixelStore
-from cultivar_trainer.datasets.version import DatasetVersion, Sample
+from cultivar_trainer.datasets.version import DatasetVersion
 from cultivar_trainer.evaluation import Metrics
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import Histories
 from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
+from cultivar_trainer.reports.evaluation.split import Answers
+from cultivar_trainer.reports.evaluation.subject import Subject
+from cultivar_trainer.reports.evaluation.writing import write_report
 
 GOLDEN_IMAGES = 16
 
@@ -59,15 +62,6 @@ class PackageInputs:
     """Whole epochs of all candidates together, where training was ended before its end; 0: it was not."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Evaluated:
-    """A split through the exported graph."""
-
-    samples: Sequence[Sample]
-    probabilities: NDArray[np.float32]
-    metrics: Metrics
-
-
 def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) -> dict[str, Any]:
     """Export, prove, evaluate and write the package; return a summary.
 
@@ -85,6 +79,7 @@ def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) ->
     _write_weights(folder / "weights.npz", inputs.network)
     _write_predictions(folder / "predictions.npz", evaluated)
     golden = _write_golden(folder / "golden", inputs, evaluated["val"])
+    write_report(folder, _subject(inputs), evaluated, inputs.dataset.read)
     for name in ("history.json", "curves.svg"):
         shutil.copyfile(run.path / name, folder / name)
     metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
@@ -115,15 +110,16 @@ def _export(inputs: PackageInputs, journal: Journal) -> tuple[bytes, export.Pari
 
 def _evaluate(
     inputs: PackageInputs, model: bytes, validation: NDArray[np.float32], journal: Journal
-) -> dict[str, _Evaluated]:
+) -> dict[str, Answers]:
     probabilities = {"val": validation}
     if "test" in inputs.selection.splits:
         probabilities["test"] = _classify_test(inputs, model, journal)
     evaluated = {}
     for split, values in probabilities.items():
         samples = inputs.selection.splits[split]
-        metrics = evaluation.measure_probabilities(values, np.array([one.label for one in samples], np.int64))
-        evaluated[split] = _Evaluated(samples=samples, probabilities=values, metrics=metrics)
+        labels = np.array([one.label for one in samples], np.int64)
+        metrics = evaluation.measure_probabilities(values, labels)
+        evaluated[split] = Answers(samples=samples, labels=labels, probabilities=values, metrics=metrics)
         journal.split_evaluated(
             event_pb2.SplitMetrics(
                 split=split,
@@ -138,7 +134,7 @@ def _evaluate(
 
 
 def _classify_test(inputs: PackageInputs, model: bytes, journal: Journal) -> NDArray[np.float32]:
-    """Decode and classify test images batch by batch: their only reading, which leaves no pixels behind."""
+    """Decode and classify test images batch by batch: their only reading, which leaves no store of pixels behind."""
     session = export.session(model, inputs.plan.threads)
     samples = inputs.selection.splits["test"]
     answers = []
@@ -151,12 +147,43 @@ def _classify_test(inputs: PackageInputs, model: bytes, journal: Journal) -> NDA
     return np.concatenate(answers)
 
 
+def _subject(inputs: PackageInputs) -> Subject:
+    recipe = inputs.recipe
+    return Subject(
+        model=recipe.model,
+        architecture=recipe.architecture,
+        classes=inputs.selection.classes,
+        dataset=recipe.dataset,
+        dataset_digest=inputs.dataset.digest,
+        split_protocol=inputs.dataset.split_protocol,
+        dataset_report=inputs.dataset.report(),
+        recipe=json_format.MessageToDict(recipe),
+        # The package gets its number after this, and a reproduction shall write the same report.
+        commands=[
+            f"cultivar reproduce {recipe.model}/versions/N    # N: the version that this report belongs to",
+            "cultivar train --file recipe.json    # the resolved spec below",
+        ],
+    )
+
+
+def _split_facts(inputs: PackageInputs) -> dict[str, Any]:
+    """Return the number and digest of the images of each split, of a deferred test as well: its images are not read."""
+    splits = dict(inputs.selection.splits)
+    if inputs.recipe.test_evaluation == pb.TEST_EVALUATION_DEFERRED:
+        whole = select(inputs.dataset, inputs.recipe.data, with_test=True)
+        splits |= {"test": whole.splits["test"]} if "test" in whole.splits else {}
+    return {
+        split: {"image_count": len(samples), "digest": version.split_digest(samples)}
+        for split, samples in splits.items()
+    }
+
+
 def _write_weights(path: Any, network: Network) -> None:
     tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.named_tensors()}
     np.savez(path, **tensors)  # type: ignore[arg-type]
 
 
-def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
+def _write_predictions(path: Any, evaluated: dict[str, Answers]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for split, one in evaluated.items():
         arrays[f"{split}_path"] = np.array([sample.path for sample in one.samples])
@@ -166,7 +193,7 @@ def _write_predictions(path: Any, evaluated: dict[str, _Evaluated]) -> None:
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_golden(folder: Any, inputs: PackageInputs, validation: _Evaluated) -> list[dict[str, Any]]:
+def _write_golden(folder: Any, inputs: PackageInputs, validation: Answers) -> list[dict[str, Any]]:
     """Keep validation images spread evenly over the classes, as they were encoded, with their answers."""
     folder.mkdir()
     count = min(GOLDEN_IMAGES, len(validation.samples))
@@ -222,10 +249,7 @@ def _manifest(
             "name": recipe.dataset,
             "digest": inputs.dataset.digest,
             "split_protocol": inputs.dataset.split_protocol,
-            "splits": {
-                split: {"image_count": len(samples), "digest": version.split_digest(samples)}
-                for split, samples in inputs.selection.splits.items()
-            },
+            "splits": _split_facts(inputs),
         },
         "test_evaluations": int("test" in metrics),
         "best_epoch": best.best_epoch,
