@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar.v1 import evaluation_pb2, event_pb2, state_pb2, training_pb2
 from cultivar_client.enums import enum_label
 
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
@@ -122,6 +122,15 @@ def metrics_line(metrics: event_pb2.SplitMetrics) -> str:
     return (
         f"{metrics.split}  loss {metrics.loss:.4f}  acc {metrics.accuracy:.4f}  top5 {metrics.top5_accuracy:.4f}"
         f"{macro_f1}  ({count(metrics.image_count)} images)"
+    )
+
+
+def evaluation_line(evaluation: evaluation_pb2.Evaluation) -> str:
+    """Returns what was measured of a version on which images, and how many models were measured on them."""
+    metrics = evaluation.metrics
+    return (
+        f"{evaluation.dataset} {metrics.split}  acc {metrics.accuracy:.4f}"
+        f"  models measured on these images: {count(evaluation.models_measured)}"
     )
 
 
