@@ -85,12 +85,16 @@ def _draw_matrix(axes: "Axes", figures: SplitFigures, num_classes: int, names: S
     counts = np.histogram2d(figures.labels, figures.answers, bins=cells, range=limits)[0]  # (class, answer)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.grid(False)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    ends = (-0.5, num_classes - 0.5, num_classes - 0.5, -0.5)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", aspect="auto", extent=ends)
     axes.set_title("confusion matrix (share of class)", loc="left", fontsize=9)
     axes.set_xlabel("answer" if names else "answer (class number)", fontsize=9)
     axes.set_ylabel("class" if names else "class (number)", fontsize=9)
     axes.tick_params(labelsize=_NAME_POINTS)
     if not names:
+        numbers = range(0, num_classes, num_classes // 5)
+        axes.set_xticks(numbers)
+        axes.set_yticks(numbers)
         return
     axes.set_xticks(range(num_classes), names, rotation=90)
     axes.set_yticks(range(num_classes), names)
