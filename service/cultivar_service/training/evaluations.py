@@ -132,7 +132,7 @@ class Evaluations:
                 if isinstance(update, Done):
                     evaluation = _evaluation(subject, dataset, split, _metrics(update), stored=False)
                     await asyncio.to_thread(self._keep, key.folder, update.left)
-                    await self._catalog.record(partial(evaluations.add, key=key, split=split.split, made=evaluation))
+                    await self._catalog.write(partial(evaluations.add, key=key, split=split.split, made=evaluation))
                     yield await self._answer(evaluation)
                 else:
                     yield evaluation_pb2.EvaluationUpdate(progress=update)
