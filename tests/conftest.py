@@ -73,12 +73,14 @@ def resolved() -> Callable[..., pb.TrainingSpec]:
 def run_trainer(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Trained]:
     """Runs the real trainer process on a resolved recipe."""
 
-    def run_trainer(spec: pb.TrainingSpec, weights: Path = Path("/nonexistent"), **environment: str) -> Trained:
+    def run_trainer(
+        spec: pb.TrainingSpec, weights: Path = Path("/nonexistent"), dataset: Path = flowers, **environment: str
+    ) -> Trained:
         run = RunDirectory(tmp_path_factory.mktemp("run"))
         request = tasks.TrainRequest(
             job="trainingJobs/test",
             recipe=json_format.MessageToDict(spec),
-            dataset=str(flowers),
+            dataset=str(dataset),
             caches=str(run.path / "caches"),
             cache_budget_bytes=1 << 30,
             weights=str(weights),

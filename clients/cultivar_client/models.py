@@ -188,7 +188,22 @@ class ModelCalls(Connection):
         `directory`; OSError where the file can't be written.
         """
         target = path_inside(Path(directory), path)
+        await self._fetch(parent, path, target, sha256)
+        return target
 
+    async def download_report(self, name: str, target: Path | str, *, evaluation: str = "") -> Path:
+        """Writes the evaluation report of a version (of a model: its live one), an HTML file, and returns where.
+
+        `evaluation` names a later one, as `flowers-2-test`: data set, its version, split.
+        Raises CultivarError: NOT_FOUND where there is no such report; OSError where the file can't be written.
+        """
+        path = f"evaluations/{evaluation}/report.html" if evaluation else "report.html"
+        listing = await self.list_artifacts(name)
+        sha256 = next((one.sha256 for one in listing.artifacts if one.path == path), "")
+        await self._fetch(listing.parent or name, path, Path(target), sha256)
+        return Path(target)
+
+    async def _fetch(self, parent: str, path: str, target: Path, sha256: str) -> None:
         def open_stream(cursor: int) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
             request = artifact_pb2.DownloadArtifactRequest(parent=parent, path=path, offset=cursor)
             return self._stream(self._artifacts.DownloadArtifact, request, artifact_pb2.ArtifactChunk)
@@ -196,7 +211,6 @@ class ModelCalls(Connection):
         chunks = resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), 0)
         async with aclosing(chunks):
             await write_artifact(target, chunks, sha256)
-        return target
 
     async def download_model(
         self, name: str, directory: Path | str, *, progress: Callable[[artifact_pb2.Artifact], None] | None = None

@@ -12,6 +12,10 @@ from cultivar_contract.preprocessing import Preprocessing
 SCHEMA_VERSION = 1
 """Major version of the manifest; readers refuse a newer one and ignore fields they don't know."""
 MANIFEST = "manifest.json"
+REPORT_PAGE = "report.html"
+"""The evaluation report for people: one file that needs nothing else."""
+REPORT_JSON = "report.json"
+"""The same for programs."""
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a probability when golden images are replayed."""
 

@@ -136,7 +136,11 @@ class PreviewRequest(TaskRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateRequest(TaskRequest):
-    """Task `evaluate`: leaves a SplitMetrics message in the result, measured through the serving path."""
+    """Task `evaluate`: leaves a SplitMetrics message in the result, measured through the serving path.
+
+    Of a package it also leaves RUN_DIR/report.html and report.json. On the very data set that the package was trained
+    on, a split is what its job selected of it.
+    """
 
     architecture: str
     """A known name; empty where a package is named."""
@@ -152,6 +156,8 @@ class EvaluateRequest(TaskRequest):
     """Folder of weight files."""
     downloads: str
     """Folder that keeps downloaded weights."""
+    dataset_name: str = ""
+    """`datasets/flowers/versions/2`, for the report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -262,6 +262,11 @@ class Config:
         return self.data_dir / "models"
 
     @property
+    def evaluations(self) -> Path:
+        """Reports of evaluations that no job made, one folder each."""
+        return self.data_dir / "evaluations"
+
+    @property
     def caches(self) -> Path:
         """Trainers' derived stores and features."""
         return self.data_dir / "caches"
@@ -290,6 +295,7 @@ class Config:
             self.imports,
             self.runs,
             self.models,
+            self.evaluations,
             self.caches,
             self.downloads,
             self.scratch,

@@ -54,6 +54,7 @@ from cultivar_service.training.describe import Descriptions
 from cultivar_service.training.evaluations import Evaluations
 from cultivar_service.training.jobs import Jobs
 from cultivar_service.training.reproductions import Reproductions
+from cultivar_service.training.version_evaluations import VersionEvaluations
 from cultivar_service.transport.authentication import authentication
 from cultivar_service.transport.credentials import server_credentials
 from cultivar_service.transport.grpc_server import GrpcServer
@@ -116,7 +117,9 @@ class Service:
         inspecting = Calls(config, storage, executor, "inspect", deadline_s=config.inspect_deadline_s)
         measuring = Calls(config, storage, executor, "evaluate", deadline_s=config.evaluate_deadline_s)
         checks = Calls(config, storage, executor, "check_dataset", deadline_s=config.check_deadline_s)
-        evaluations = EvaluationApi(config, catalog, resolver, Evaluations(config, catalog, measuring))
+        measured = Evaluations(config, catalog, measuring)
+        version_evaluations = VersionEvaluations(config, catalog, measured)
+        evaluations = EvaluationApi(config, catalog, resolver, measured, version_evaluations)
         sources = WeightSources(config.models, catalog, resolver)
         deletion = Deletion(config, catalog, storage, registry, live, metrics)
         work = (self.jobs, self._imports)

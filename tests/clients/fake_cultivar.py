@@ -88,6 +88,7 @@ class FakeCultivar(
         )
         self.files = {"model.onnx": b"onnx", "golden/0.jpg": b"jpeg"}
         self.wrong_digests = False
+        self.evaluations = []
 
     def _note(self, request, context):
         self.requests.append(request)
@@ -227,7 +228,9 @@ class FakeCultivar(
 
     def EvaluateModelVersion(self, request, context):
         self._note(request, context)
-        yield evaluation_pb2.EvaluationUpdate(evaluation={"model_version": VERSION, "stored": True})
+        yield evaluation_pb2.EvaluationUpdate(
+            evaluation={"model_version": VERSION, "stored": True, "models_measured": 3}
+        )
 
     def InspectModel(self, request, context):
         self._note(request, context)
@@ -287,7 +290,9 @@ class FakeCultivar(
         return model_pb2.Model(name="models/flowers")
 
     def GetModelVersion(self, request, context):
-        return model_pb2.ModelVersion(name=VERSION, state=model_pb2.MODEL_VERSION_STATE_READY, live=True)
+        return model_pb2.ModelVersion(
+            name=VERSION, state=model_pb2.MODEL_VERSION_STATE_READY, live=True, evaluations=self.evaluations
+        )
 
     def ListArtifacts(self, request, context):
         files = [

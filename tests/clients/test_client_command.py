@@ -196,6 +196,30 @@ def test_a_model_s_evaluation_is_told_as_json_alone(cultivar):
     assert json.loads(result.stdout)["stored"] is True
 
 
+def test_an_evaluation_tells_how_many_models_saw_its_images(cultivar):
+    result = cultivar("evaluate", "--model", "flowers", "--dataset", "flowers")
+
+    assert "3 measured on these images so far" in result.stdout
+
+
+def test_a_version_tells_what_was_measured_of_it_and_how_to_fetch_its_report(fake, cultivar, tmp_path):
+    fake.evaluations = [
+        {"dataset": "datasets/f/versions/2", "metrics": {"split": "test", "accuracy": 0.875}, "models_measured": 4}
+    ]
+    fake.files["report.html"] = b"<html>"
+    fake.files["evaluations/f-2-test/report.html"] = b"<html>later"
+
+    shown = cultivar("models", "show", "flowers/versions/3").stdout
+    told = cultivar("models", "report", "flowers", "-o", tmp_path / "r.html")
+    cultivar("models", "report", "flowers", "-o", tmp_path / "later.html", "--evaluation", "f-2-test")
+
+    assert "datasets/f/versions/2 test  acc 0.8750  models measured on these images: 4" in shown
+    assert "cultivar models report flowers/versions/3" in shown
+    assert told.stdout == f"{VERSION}: its report is in {tmp_path / 'r.html'}\n"
+    assert (tmp_path / "r.html").read_bytes() == b"<html>"
+    assert (tmp_path / "later.html").read_bytes() == b"<html>later"
+
+
 def test_augmented_images_are_written_to_a_file(fake, cultivar, tmp_path):
     result = cultivar(
         *("augment", "--dataset", "flowers", "--preview", tmp_path / "a.png", "--images", 3),

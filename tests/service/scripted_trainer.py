@@ -163,6 +163,9 @@ def evaluate(behaviour: str, _: Path, run: RunDirectory, request: dict, events: 
         wait_for(readings.with_name("go"))
     if behaviour == "fail":
         return None
+    if request["package"]:
+        (run.path / "report.html").write_text(f"<html>{request['dataset_name']} {request['split']}")
+        (run.path / "report.json").write_text("{}")
     return {"split": request["split"], "imageCount": "30", "loss": 0.25, "accuracy": 0.875, "top5Accuracy": 1.0}
 
 

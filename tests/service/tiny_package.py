@@ -44,6 +44,9 @@ def write_package(
     channels: int = 3,
     recipe: dict | None = None,
     weights: bool = False,
+    dataset_digest: str = "d",
+    test_digest: str = "",
+    tested: bool = True,
 ) -> Path:
     """Write a package whose `sharpness` shows in its probabilities; one channel is classified by its own brightness."""
     (folder / "golden").mkdir(parents=True)
@@ -69,7 +72,11 @@ def write_package(
         "training_job": "trainingJobs/x",
         "architecture": "lenet5",
         "classes": [{"id": one, "display_name": one.title()} for one in CLASSES],
-        "dataset": {"name": "datasets/flowers/versions/1", "digest": "d", "splits": {"val": {"digest": val_digest}}},
+        "dataset": {
+            "name": "datasets/flowers/versions/1",
+            "digest": dataset_digest,
+            "splits": {"val": {"digest": val_digest}} | ({"test": {"digest": test_digest}} if test_digest else {}),
+        },
         "preprocessing": inputs.to_json(),
         "input": {"size": SIZE, "shape": [None, SIZE, SIZE, channels]},
         "channels": channels,
@@ -79,7 +86,7 @@ def write_package(
                 "name": "fp32",
                 "file": "model.onnx",
                 "sha256": files.sha256_file(folder / "model.onnx"),
-                "metrics": {"val": figures, "test": figures},
+                "metrics": {"val": figures} | ({"test": figures} if tested else {}),
             }
         ],
         "recipe": recipe or {"selectionMetric": selection_metric},

@@ -100,7 +100,7 @@ def _perform(task: str, run: RunDirectory, request: dict[str, Any], journal: Jou
     if task == "evaluate":
         from cultivar_trainer.tasks import evaluate
 
-        return evaluate.run(request, journal)
+        return evaluate.run(run, request, journal)
     if task == "preview":
         from cultivar_trainer.tasks import preview
 

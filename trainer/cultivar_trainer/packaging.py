@@ -22,15 +22,18 @@ from cultivar_contract.preprocessing import Preprocessing
 from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import evaluation, export, provenance
 from cultivar_trainer.datasets import version
-from cultivar_trainer.datasets.selection import Selection
+from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import PixelStore
-from cultivar_trainer.datasets.version import DatasetVersion, Sample
+from cultivar_trainer.datasets.version import DatasetVersion
 from cultivar_trainer.evaluation import Metrics
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import Histories
 from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
+from cultivar_trainer.reports.evaluation.split import Answers
+from cultivar_trainer.reports.evaluation.subject import Subject
+from cultivar_trainer.reports.evaluation.writing import write_report
 
 GOLDEN_IMAGES = 16
 
@@ -81,15 +84,6 @@ class Exported:
     def sha256(self) -> str:
         """The file's digest, in hexadecimal."""
         return hashlib.sha256(self.model).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Evaluated:
-    """A split through the exported graph."""
-
-    samples: Sequence[Sample]
-    probabilities: NDArray[np.float32]
-    metrics: Metrics
 
 
 def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) -> dict[str, Any]:
@@ -146,6 +140,7 @@ def write_answers(folder: Path, subject: PackageSubject, exported: Exported, jou
     evaluated = _evaluate(subject, exported, journal)
     _write_predictions(folder / "predictions.npz", evaluated)
     golden = _write_golden(folder / "golden", subject, evaluated["val"])
+    write_report(folder, _report_subject(subject), evaluated, subject.dataset.read)
     metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
     return _manifest(subject, exported, metrics, golden)
 
@@ -158,15 +153,16 @@ def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     return {"metrics": variant["metrics"], "onnx_sha256": variant["sha256"]}
 
 
-def _evaluate(subject: PackageSubject, exported: Exported, journal: Journal) -> dict[str, _Evaluated]:
+def _evaluate(subject: PackageSubject, exported: Exported, journal: Journal) -> dict[str, Answers]:
     probabilities = {"val": exported.validation}
     if "test" in subject.selection.splits:
         probabilities["test"] = _classify_test(subject, exported.model, journal)
     evaluated = {}
     for split, values in probabilities.items():
         samples = subject.selection.splits[split]
-        metrics = evaluation.measure_probabilities(values, np.array([one.label for one in samples], np.int64))
-        evaluated[split] = _Evaluated(samples=samples, probabilities=values, metrics=metrics)
+        labels = np.array([one.label for one in samples], np.int64)
+        metrics = evaluation.measure_probabilities(values, labels)
+        evaluated[split] = Answers(samples=samples, labels=labels, probabilities=values, metrics=metrics)
         journal.split_evaluated(
             event_pb2.SplitMetrics(
                 split=split,
@@ -181,7 +177,7 @@ def _evaluate(subject: PackageSubject, exported: Exported, journal: Journal) -> 
 
 
 def _classify_test(subject: PackageSubject, model: bytes, journal: Journal) -> NDArray[np.float32]:
-    """Decode and classify test images batch by batch: their only reading, which leaves no pixels behind."""
+    """Decode and classify test images batch by batch: their only reading, which leaves no store of pixels behind."""
     session = export.session(model, subject.plan.threads)
     samples = subject.selection.splits["test"]
     answers = []
@@ -194,13 +190,44 @@ def _classify_test(subject: PackageSubject, model: bytes, journal: Journal) -> N
     return np.concatenate(answers)
 
 
+def _report_subject(subject: PackageSubject) -> Subject:
+    recipe = subject.recipe
+    return Subject(
+        model=recipe.model,
+        architecture=recipe.architecture,
+        classes=subject.selection.classes,
+        dataset=recipe.dataset,
+        dataset_digest=subject.dataset.digest,
+        split_protocol=subject.dataset.split_protocol,
+        dataset_report=subject.dataset.report(),
+        recipe=json_format.MessageToDict(recipe),
+        # The package gets its number after this, and a reproduction shall write the same report.
+        commands=[
+            f"cultivar reproduce {recipe.model}/versions/N    # N: the version that this report belongs to",
+            "cultivar train --file recipe.json    # the resolved spec below",
+        ],
+    )
+
+
+def _split_facts(subject: PackageSubject) -> dict[str, Any]:
+    """Return the number and digest of the images of each split, of a deferred test as well: its images are not read."""
+    splits = dict(subject.selection.splits)
+    if subject.recipe.test_evaluation == pb.TEST_EVALUATION_DEFERRED:
+        whole = select(subject.dataset, subject.recipe.data, with_test=True)
+        splits |= {"test": whole.splits["test"]} if "test" in whole.splits else {}
+    return {
+        split: {"image_count": len(samples), "digest": version.split_digest(samples)}
+        for split, samples in splits.items()
+    }
+
+
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write parameters and buffers by name."""
     arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_predictions(path: Path, evaluated: dict[str, _Evaluated]) -> None:
+def _write_predictions(path: Path, evaluated: dict[str, Answers]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for split, one in evaluated.items():
         arrays[f"{split}_path"] = np.array([sample.path for sample in one.samples])
@@ -210,7 +237,7 @@ def _write_predictions(path: Path, evaluated: dict[str, _Evaluated]) -> None:
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_golden(folder: Path, subject: PackageSubject, validation: _Evaluated) -> list[dict[str, Any]]:
+def _write_golden(folder: Path, subject: PackageSubject, validation: Answers) -> list[dict[str, Any]]:
     """Keep validation images spread evenly over the classes, as they were encoded, with their answers."""
     folder.mkdir()
     count = min(GOLDEN_IMAGES, len(validation.samples))
@@ -261,10 +288,7 @@ def _manifest(
             "name": recipe.dataset,
             "digest": subject.dataset.digest,
             "split_protocol": subject.dataset.split_protocol,
-            "splits": {
-                split: {"image_count": len(samples), "digest": version.split_digest(samples)}
-                for split, samples in subject.selection.splits.items()
-            },
+            "splits": _split_facts(subject),
         },
         "test_evaluations": int("test" in metrics),
         "recipe": json_format.MessageToDict(recipe),

@@ -62,6 +62,7 @@ def _print(evaluation: evaluation_pb2.Evaluation) -> None:
             ("top-5", f"{metrics.top5_accuracy:.4f}"),
             ("macro F1", f"{metrics.macro_f1:.4f}" if metrics.macro_f1 else ""),
             ("loss", f"{metrics.loss:.4f}"),
+            ("models", f"{figures.count(evaluation.models_measured)} measured on these images so far"),
             ("measured", "before: the images were not read again" if evaluation.stored else "now"),
         ]
     )

@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cultivar.v1 import event_pb2, state_pb2, training_pb2
+from cultivar.v1 import evaluation_pb2, event_pb2, state_pb2, training_pb2
 from cultivar_client.enums import enum_label
 
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
@@ -146,6 +146,15 @@ def member_lines(compared: event_pb2.MembersCompared) -> list[str]:
         f"mean of members  acc {compared.mean_accuracy:.4f}  disagreement {compared.disagreement:.4f}",
         f"combined  acc {compared.combined_accuracy:.4f}",
     ]
+
+
+def evaluation_line(evaluation: evaluation_pb2.Evaluation) -> str:
+    """Returns what was measured of a version on which images, and how many models were measured on them."""
+    metrics = evaluation.metrics
+    return (
+        f"{evaluation.dataset} {metrics.split}  acc {metrics.accuracy:.4f}"
+        f"  models measured on these images: {count(evaluation.models_measured)}"
+    )
 
 
 def accuracy_of(metrics: list[event_pb2.SplitMetrics], split: str) -> str:

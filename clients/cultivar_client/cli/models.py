@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cultivar.v1 import artifact_pb2, model_pb2
-from cultivar_client.cli import figures, session
+from cultivar_client.cli import figures, model_report, session
 from cultivar_client.cli.options import Address, Json, Token
 from cultivar_client.cli.output import json_of, print_facts, print_json, print_table
 from cultivar_client.client import Client
@@ -14,6 +14,8 @@ from cultivar_client.connection import DEFAULT_ADDRESS
 from cultivar_client.enums import enum_label
 
 app = typer.Typer(help="Show models, choose their live version, fetch their files.", no_args_is_help=True)
+
+app.command("report")(model_report.report)
 
 Expect = Annotated[
     str | None,
@@ -241,6 +243,7 @@ def _print_model(model: model_pb2.Model, versions: list[model_pb2.ModelVersion])
 
 
 def _print_version(version: model_pb2.ModelVersion) -> None:
+    is_ready = version.state == model_pb2.MODEL_VERSION_STATE_READY
     print_facts(
         [
             ("name", version.name),
@@ -254,6 +257,8 @@ def _print_version(version: model_pb2.ModelVersion) -> None:
             ("created", figures.moment(version.create_time)),
             ("classes", ", ".join(label.display_name for label in version.classes)),
             *(("metrics", figures.metrics_line(metrics)) for metrics in version.metrics),
+            *(("measured on", figures.evaluation_line(evaluation)) for evaluation in version.evaluations),
+            ("report", f"cultivar models report {version.name.removeprefix('models/')}" if is_ready else ""),
             ("sha256", version.onnx_sha256),
             ("error", version.error.message),
         ]

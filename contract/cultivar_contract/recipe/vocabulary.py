@@ -62,10 +62,7 @@ def _check_range(resolution: Resolution, row: SpecField, values: list[object]) -
 
 def _check_enum(resolution: Resolution, row: SpecField, value: int) -> None:
     numbers = row.descriptor.enum_type.values_by_number
-    usable = [number for number in numbers if number and number not in row.unbuilt_values]
-    choices = ", ".join(enum_value_name(row.descriptor, number) for number in usable)
-    shown = enum_value_name(row.descriptor, value)
     if value not in numbers:
+        choices = ", ".join(enum_value_name(row.descriptor, number) for number in numbers if number)
+        shown = enum_value_name(row.descriptor, value)
         resolution.violate(row.path, f"{shown} is unknown: use one of {choices}")
-    elif value not in usable:
-        resolution.unbuilt.append(Violation(field=row.path, message=f"{shown} is not built yet: use one of {choices}"))

@@ -49,8 +49,6 @@ class SpecField:
     """Where the method comes from."""
     built: bool = True
     """False: setting the field is refused."""
-    unbuilt_values: tuple[int, ...] = ()
-    """Enum values that are refused."""
 
     @property
     def range(self) -> str:

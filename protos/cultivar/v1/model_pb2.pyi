@@ -43,7 +43,7 @@ INSPECTION_VIEW_GRADIENT_ASCENT: InspectionView
 INSPECTION_VIEW_SEPARATING_CHANNELS: InspectionView
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "aliases", "creator")
+    __slots__ = ("name", "state", "training_job", "create_time", "architecture", "classes", "metrics", "onnx_sha256", "input_size", "dataset", "error", "live", "aliases", "creator", "evaluations")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class ModelVersion(_message.Message):
     LIVE_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     CREATOR_FIELD_NUMBER: _ClassVar[int]
+    EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ModelVersionState
     training_job: str
@@ -72,7 +73,8 @@ class ModelVersion(_message.Message):
     live: bool
     aliases: _containers.RepeatedScalarFieldContainer[str]
     creator: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ..., aliases: _Optional[_Iterable[str]] = ..., creator: _Optional[str] = ...) -> None: ...
+    evaluations: _containers.RepeatedCompositeFieldContainer[_evaluation_pb2.Evaluation]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., training_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., architecture: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[_dataset_pb2.DatasetClass, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_event_pb2.SplitMetrics, _Mapping]]] = ..., onnx_sha256: _Optional[str] = ..., input_size: _Optional[int] = ..., dataset: _Optional[str] = ..., error: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., live: bool = ..., aliases: _Optional[_Iterable[str]] = ..., creator: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_evaluation_pb2.Evaluation, _Mapping]]] = ...) -> None: ...
 
 class ModelAlias(_message.Message):
     __slots__ = ("alias", "model_version")

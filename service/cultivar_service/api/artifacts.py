@@ -3,10 +3,10 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cultivar.v1 import artifact_pb2
+from cultivar.v1 import artifact_pb2, evaluation_pb2
 from cultivar_contract import dataset_files, files, package
 from cultivar_contract.names import OutsideFolder, inside
 from cultivar_contract.package import DamagedPackage
@@ -14,7 +14,7 @@ from cultivar_contract.violations import Violation
 from cultivar_service.api.fields import check_not_negative
 from cultivar_service.api.lookup import ready_dataset
 from cultivar_service.caller import Caller
-from cultivar_service.catalog import jobs, models
+from cultivar_service.catalog import evaluations, jobs, models
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import job_not_found, model_not_found, parse_dataset, parse_job
 from cultivar_service.config import Config
@@ -36,6 +36,8 @@ class _Parent:
     """sha256 of each file, for model versions."""
     patterns: tuple[str, ...] = ()
     """What else is shown of the folder."""
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    """Files that are shown under a name of their own, though they lie in another folder."""
 
 
 class ArtifactApi:
@@ -99,14 +101,21 @@ class ArtifactApi:
             opened = await asyncio.to_thread(package.open_package, folder)
         except DamagedPackage as error:
             raise FailedPrecondition(f"{found.name}: {error}", reason="PACKAGE_DAMAGED") from error
-        return _Parent(found.name, folder, dict(opened.manifest.get("files", {})))
+        measured = await self._catalog.read(lambda connection: evaluations.of_models(connection, {found.onnx_sha256}))
+        reports = {
+            f"evaluations/{_named(one.evaluation)}/{file}": path
+            for one in measured
+            for file in (package.REPORT_PAGE, package.REPORT_JSON)
+            if (path := self._config.evaluations / one.key.folder / file).is_file()
+        }
+        return _Parent(found.name, folder, dict(opened.manifest.get("files", {})), elsewhere=reports)
 
 
 def _list(parent: _Parent) -> list[artifact_pb2.Artifact]:
     artifacts = []
     for name in _names(parent):
         try:
-            path = inside(parent.folder, name)
+            path = _place(parent, name)
             size = path.stat().st_size
         except (OutsideFolder, OSError):  # named by a damaged manifest, or gone meanwhile
             continue
@@ -119,9 +128,24 @@ def _list(parent: _Parent) -> list[artifact_pb2.Artifact]:
 
 def _names(parent: _Parent) -> list[str]:
     if parent.digests is not None:
-        return sorted([*parent.digests, package.MANIFEST])
+        return sorted([*parent.digests, package.MANIFEST, *parent.elsewhere])
     found = (path for pattern in parent.patterns for path in parent.folder.glob(pattern) if path.is_file())
     return sorted(str(path.relative_to(parent.folder)) for path in found)
+
+
+def _named(evaluation: evaluation_pb2.Evaluation) -> str:
+    """Return how an evaluation is called among a version's files: `flowers-2-test`."""
+    reference = parse_dataset(evaluation.dataset)
+    return f"{reference.dataset}-{reference.version}-{evaluation.metrics.split}"
+
+
+def _place(parent: _Parent, name: str) -> Path:
+    """Return where a file is.
+
+    Raises:
+        OutsideFolder: a damaged manifest names one that is not in the package.
+    """
+    return parent.elsewhere.get(name) or inside(parent.folder, name)
 
 
 def _open(parent: _Parent, name: str) -> int:
@@ -129,6 +153,6 @@ def _open(parent: _Parent, name: str) -> int:
     if name not in _names(parent):
         raise missing
     try:
-        return os.open(inside(parent.folder, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(_place(parent, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except (OutsideFolder, OSError) as error:
         raise missing from error

@@ -5,32 +5,38 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
-from cultivar.v1 import dataset_pb2, evaluation_pb2, event_pb2, model_pb2
-from cultivar_contract import files, package
+from cultivar.v1 import dataset_pb2, evaluation_pb2
+from cultivar_contract import files
 from cultivar_contract.architectures import ARCHITECTURES
-from cultivar_contract.package import DamagedPackage
 from cultivar_contract.violations import Violation
 from cultivar_service.api.lookup import file_names, missing_dataset, ready_dataset
 from cultivar_service.caller import Caller
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.datasets import SPLIT_NAMES
-from cultivar_service.catalog.references import parse_version
 from cultivar_service.config import Config
-from cultivar_service.errors import FailedPrecondition, InvalidRequest, required, shown
+from cultivar_service.errors import InvalidRequest, required, shown
 from cultivar_service.serving.resolver import Resolver
 from cultivar_service.training.evaluations import Evaluations, Subject
+from cultivar_service.training.version_evaluations import VersionEvaluations
 
 
 class EvaluationApi:
     """Answers what TrainingService and ModelService say of figures."""
 
-    def __init__(self, config: Config, catalog: Catalog, resolver: Resolver, evaluations: Evaluations) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        resolver: Resolver,
+        evaluations: Evaluations,
+        version_evaluations: VersionEvaluations,
+    ) -> None:
         self._config = config
         self._catalog = catalog
         self._resolver = resolver
         self._evaluations = evaluations
+        self._version_evaluations = version_evaluations
 
     async def evaluate_architecture(
         self, request: evaluation_pb2.EvaluateArchitectureRequest, _: Caller
@@ -50,7 +56,9 @@ class EvaluationApi:
             architecture=request.architecture,
             weights=request.weights,
         )
-        async with aclosing(self._evaluations.evaluate(subject, dataset, split, None)) as updates:
+        class_ids = [one.id for one in dataset.classes]
+        updates = self._evaluations.evaluate(subject, dataset, split, class_ids=class_ids)
+        async with aclosing(updates):
             async for update in updates:
                 yield update
 
@@ -62,24 +70,9 @@ class EvaluationApi:
         version = await self._resolver.ready(request.name, "name")
         dataset = await ready_dataset(self._catalog, request.dataset, "dataset")
         split, wrong = _split(dataset, request.split)
-        if dataset is not None:
-            wrong += _check_classes(version, dataset)
         if dataset is None or split is None or wrong:
             raise InvalidRequest(wrong)
-        model, number = parse_version(version.name)
-        folder = self._config.models / model / str(number)
-        try:
-            opened = await asyncio.to_thread(package.open_package, folder)
-        except DamagedPackage as error:
-            raise FailedPrecondition(f"{version.name}: {error}", reason="PACKAGE_DAMAGED") from error
-        subject = Subject(
-            digest=version.onnx_sha256,
-            model_version=version.name,
-            package=str(folder.resolve()),
-            architecture=version.architecture,
-        )
-        known = _known(opened.manifest, version, dataset, split)
-        async with aclosing(self._evaluations.evaluate(subject, dataset, split, known)) as updates:
+        async with aclosing(self._version_evaluations.evaluate(version, dataset, split)) as updates:
             async for update in updates:
                 yield update
 
@@ -116,31 +109,3 @@ def _split(dataset: dataset_pb2.Dataset | None, asked: int) -> tuple[dataset_pb2
     name = SPLIT_NAMES[asked] if asked else "test and val"  # type: ignore[index]
     has = ", ".join(SPLIT_NAMES[one.split] for one in found.values())
     return None, [Violation(field="split", message=f"{dataset.name} has no {name} images: use {has}")]
-
-
-def _check_classes(version: model_pb2.ModelVersion, dataset: dataset_pb2.Dataset) -> list[Violation]:
-    known = {one.id for one in version.classes}
-    unknown = [one.id for one in dataset.classes if one.id not in known]
-    if not unknown:
-        return []
-    shown_ids = f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
-    message = (
-        f"{len(unknown)} of the {len(dataset.classes)} classes of {dataset.name} are unknown to {version.name}: "
-        f"{shown_ids}: use a data set of its classes"
-    )
-    return [Violation(field="dataset", message=message)]
-
-
-def _known(
-    manifest: dict[str, Any],
-    version: model_pb2.ModelVersion,
-    dataset: dataset_pb2.Dataset,
-    split: dataset_pb2.DatasetSplit,
-) -> event_pb2.SplitMetrics | None:
-    """Return the figures that a package brings of a split, where it is the one that its job measured."""
-    name = SPLIT_NAMES[split.split]
-    measured = manifest.get("dataset", {}).get("splits", {}).get(name, {}).get("digest")
-    same_classes = [one.id for one in version.classes] == [one.id for one in dataset.classes]
-    if not split.digest or measured != split.digest or not same_classes:
-        return None
-    return next((one for one in version.metrics if one.split == name), None)

@@ -1,10 +1,12 @@
 """ModelService: tells which models there are and which version of each answers."""
 
+import sqlalchemy as sa
+
 from cultivar.v1 import model_pb2
 from cultivar_service.caller import Caller
-from cultivar_service.catalog import models
+from cultivar_service.catalog import evaluations, models
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.catalog.paging import PageRequest
+from cultivar_service.catalog.paging import Page, PageRequest
 from cultivar_service.catalog.references import model_not_found, parse_model
 from cultivar_service.errors import InvalidRequest
 from cultivar_service.serving.resolver import Resolver
@@ -30,7 +32,15 @@ class ModelApi:
     async def get_model_version(self, request: model_pb2.GetModelVersionRequest, _: Caller) -> model_pb2.ModelVersion:
         """Answer one version."""
         model, version = await self._resolver.resolve(request.name, "name")
-        found = await self._catalog.read(lambda connection: models.get_version(connection, model, version))
+
+        def read(connection: sa.Connection) -> model_pb2.ModelVersion | None:
+            found = models.get_version(connection, model, version)
+            if found is not None:
+                evaluations.join(connection, [found])
+                found.evaluations.extend(evaluations.of_version(connection, found))
+            return found
+
+        found = await self._catalog.read(read)
         if found is None:
             raise model_not_found(request.name)
         return found
@@ -42,7 +52,13 @@ class ModelApi:
         model = whole(request.parent, "parent")
         wanted = PageRequest.parse(request.page_size, request.page_token, f"versions of {model}")
         await self._get(model, request.parent, field="parent")
-        page = await self._catalog.read(lambda connection: models.version_page(connection, wanted, model))
+
+        def read(connection: sa.Connection) -> Page[model_pb2.ModelVersion]:
+            page = models.version_page(connection, wanted, model)
+            evaluations.join(connection, page.items)
+            return page
+
+        page = await self._catalog.read(read)
         return model_pb2.ListModelVersionsResponse(model_versions=page.items, next_page_token=page.next_token)
 
     async def _get(self, model: str, name: str, field: str = "name") -> model_pb2.Model:

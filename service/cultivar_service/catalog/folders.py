@@ -5,6 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from cultivar.v1 import dataset_pb2, event_pb2, model_pb2
+from cultivar_service.catalog.evaluations import of_models
 from cultivar_service.catalog.tables import datasets, jobs, versions
 
 FILES_MISSING = "FILES_MISSING"
@@ -38,6 +39,13 @@ def model_versions(connection: sa.Connection) -> set[str]:
     return {
         f"{name}/{version}" for name, version in connection.execute(sa.select(versions.c.model, versions.c.version))
     }
+
+
+def evaluations(connection: sa.Connection) -> set[str]:
+    """Return the folders of all evaluations of models that are still there."""
+    resources = connection.execute(sa.select(versions.c.resource)).scalars()
+    digests = {model_pb2.ModelVersion.FromString(one).onnx_sha256 for one in resources}
+    return {one.key.folder for one in of_models(connection, digests)}
 
 
 def compare_datasets(connection: sa.Connection, has_folder: HasFolder) -> list[str]:

@@ -165,6 +165,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             payload BLOB NOT NULL,
             PRIMARY KEY (study, number)
         ) WITHOUT ROWID""",
+        "CREATE INDEX evaluations_by_model ON evaluations (model_digest)",
     ),
 )
 """Statements of step 1, step 2, ..."""

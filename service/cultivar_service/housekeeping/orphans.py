@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ class Orphans:
                 known=folders.dataset_versions,
             ),
             _Kind(name="model_version", root=config.models, is_ours=_is_version, depth=2, known=folders.model_versions),
+            _Kind(
+                name="evaluation", root=config.evaluations, is_ours=_is_evaluation, depth=1, known=folders.evaluations
+            ),
         )
 
     async def mark_missing(self) -> None:
@@ -112,6 +116,10 @@ def _last_touched(path: Path) -> float:
 
 def _is_run(parts: tuple[str, ...]) -> bool:
     return is_identifier(parts[0])
+
+
+def _is_evaluation(parts: tuple[str, ...]) -> bool:
+    return re.fullmatch("[0-9a-f]{40}", parts[0]) is not None
 
 
 def _is_version(parts: tuple[str, ...]) -> bool:

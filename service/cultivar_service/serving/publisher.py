@@ -4,10 +4,12 @@ import asyncio
 import logging
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from cultivar.v1 import dataset_pb2, event_pb2, model_pb2, training_pb2
 from cultivar_contract import files, package
 from cultivar_contract.package import DamagedPackage
-from cultivar_service.catalog import models
+from cultivar_service.catalog import models, readings
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
 from cultivar_service.config import Config
@@ -66,9 +68,12 @@ class Publisher:
                 None if answering is None else answering.name,
                 {} if answering is None else answering.manifest,
             )
-            publication = await self._catalog.record(
-                lambda connection: models.settle(connection, resource, went_live=live, reason=reason)
-            )
+
+            def settle(connection: sa.Connection) -> Publication:
+                readings.record(connection, loaded.manifest, resource)
+                return models.settle(connection, resource, went_live=live, reason=reason)
+
+            publication = await self._catalog.record(settle)
             if live:
                 await self._live.swap(loaded)
             await self._registry.cannot_answer(model)

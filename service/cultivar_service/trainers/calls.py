@@ -3,9 +3,9 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Done:
     """Its result."""
     output: bytes
     """The file that was asked for; empty where none was."""
+    left: dict[str, bytes] = field(default_factory=dict)
+    """Further files that were asked for and are there, by name."""
 
 
 class Calls:
@@ -65,6 +67,7 @@ class Calls:
         *,
         what: str,
         output: str = "",
+        left: Sequence[str] = (),
         deadline_s: float | None = None,
     ) -> AsyncGenerator[event_pb2.Progress | Done, None]:
         """Yield how far the task is, and at last what it left. Closed before its end, it kills the process.
@@ -72,7 +75,8 @@ class Calls:
         Args:
             request: what the task shall do.
             what: what the request is about, for messages.
-            output: name of the file in the run directory that the caller wants.
+            output: name of the file in the run directory that the caller wants; a task that leaves none has failed.
+            left: names of files that the caller wants where they are there.
             deadline_s: seconds that the process gets, where they are fewer than this task's own.
 
         Raises:
@@ -110,7 +114,7 @@ class Calls:
                             await asyncio.sleep(TICK_S)
                 finally:
                     await trainer.kill()
-                yield await asyncio.to_thread(self._read, directory, what, output)
+                yield await asyncio.to_thread(self._read, directory, what, output, left)
         finally:
             self._slots.release()
 
@@ -129,7 +133,7 @@ class Calls:
                     return update
         raise AssertionError("a task ends with Done or an error")
 
-    def _read(self, directory: RunDirectory, what: str, output: str) -> Done:
+    def _read(self, directory: RunDirectory, what: str, output: str, left: Sequence[str]) -> Done:
         try:
             result = directory.read_result(1)
         except ValueError:
@@ -151,7 +155,9 @@ class Calls:
                 )
             if not data:
                 raise self._failed(what, None)
-        return Done(value=result.value, output=data)
+        found = {name: directory.path / name for name in left if (directory.path / name).is_file()}
+        kept = {name: one.read_bytes() for name, one in found.items() if one.stat().st_size <= MAX_OUTPUT_BYTES}
+        return Done(value=result.value, output=data, left=kept)
 
     def _failed(self, what: str, result: Result | None) -> CultivarError:
         reason = (result.reason if result else "") or "TRAINER_LOST"

@@ -6,41 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
-import pytest
+from evaluation_calls import WEIGHTS, of_model, of_weights, readings, refusal_of, result
 from published_models import publish
-from running_service import Client, Refusal, eventually, make_config, running
+from running_service import eventually, make_config, running
 
-from cultivar.v1 import dataset_pb2, evaluation_pb2, event_pb2
-
-WEIGHTS = {"architecture": "squeezenet1_0", "weights": "IMAGENET1K_V1"}
-
-
-def of_weights(client: Client, **fields: Any) -> Any:
-    request = evaluation_pb2.EvaluateArchitectureRequest(**{**WEIGHTS, "dataset": "flowers", **fields})
-    return client.training.EvaluateArchitecture(request)
-
-
-def of_model(client: Client, **fields: Any) -> Any:
-    request = evaluation_pb2.EvaluateModelVersionRequest(**{"name": "flowers", "dataset": "flowers", **fields})
-    return client.models.EvaluateModelVersion(request)
-
-
-async def result(call: Any) -> evaluation_pb2.Evaluation:
-    updates = [update async for update in call]
-    assert all(update.WhichOneof("update") == "progress" for update in updates[:-1])
-    return updates[-1].evaluation
-
-
-async def refusal_of(call: Any) -> Refusal:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await result(call)
-    return Refusal(caught.value)
-
-
-def readings(folder: Path) -> list[str]:
-    path = folder / "data/datasets/flowers/1/readings"
-    return [line.split()[1] for line in path.read_text().splitlines()] if path.exists() else []
+from cultivar.v1 import dataset_pb2, event_pb2
 
 
 async def test_published_weights_are_measured_once_on_the_test_images(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.networks.weights import WeightsFile
 from cultivar_trainer.tasks import evaluate
-from cultivar_trainer.tasks.evaluate import Classifier
+from cultivar_trainer.tasks.classifier import Classifier, by_category, by_id
 
 
 @pytest.fixture
@@ -48,27 +48,31 @@ def classes(*names: str) -> tuple[DatasetClass, ...]:
 
 
 def test_a_trained_model_gets_the_figures_that_its_package_states(
-    trained: RunDirectory, flowers: Path, journal: Journal
+    trained: RunDirectory, flowers: Path, tmp_path: Path, journal: Journal
 ) -> None:
     manifest = json.loads((trained.package / "manifest.json").read_text())
     stated = manifest["variants"][0]["metrics"]
 
     for split in ("val", "test"):
-        found = evaluate.run(request(flowers, package=str(trained.package), split=split), journal)
+        found = evaluate.run(
+            RunDirectory(tmp_path), request(flowers, package=str(trained.package), split=split), journal
+        )
 
         assert found["imageCount"] == str(stated[split]["image_count"])
         assert found["loss"] == pytest.approx(stated[split]["loss"], rel=1e-9)
         assert found.get("accuracy", 0.0) == stated[split]["accuracy"]
 
 
-def test_a_damaged_package_is_not_evaluated(trained: RunDirectory, flowers: Path, tmp_path: Path) -> None:
+def test_a_damaged_package_is_not_evaluated(
+    trained: RunDirectory, flowers: Path, tmp_path: Path, journal: Journal
+) -> None:
     package = tmp_path / "package"
     package.mkdir()
     for name in ("manifest.json", "model.onnx"):
         (package / name).write_bytes((trained.package / name).read_bytes())
 
     with pytest.raises(TaskFailed, match="can't be read"):
-        evaluate.of_package(package)
+        evaluate.run(RunDirectory(tmp_path), request(flowers, package=str(package)), journal)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_0", "shufflenet_v2_x0_5"])
@@ -123,7 +127,9 @@ def test_a_data_set_of_a_fine_tuned_files_classes_is_evaluated_in_their_order(
     torch.save(network.state_dict(), tmp_path / "w.pth")
 
     found = evaluate.run(
-        request(flowers, architecture="shufflenet_v2_x0_5", weights="w.pth", weights_folder=str(tmp_path)), journal
+        RunDirectory(tmp_path),
+        request(flowers, architecture="shufflenet_v2_x0_5", weights="w.pth", weights_folder=str(tmp_path)),
+        journal,
     )
 
     assert found["accuracy"] == 0.2
@@ -132,7 +138,7 @@ def test_a_data_set_of_a_fine_tuned_files_classes_is_evaluated_in_their_order(
 
 
 def test_classes_find_their_categories_by_id_or_name_whatever_their_spelling() -> None:
-    found = evaluate.by_category(
+    found = by_category(
         (DatasetClass(id="c1", display_name="Great White_Shark"), DatasetClass(id="goldfish", display_name="x")),
         classifier("tench", "goldfish", "great white shark"),
     )
@@ -143,19 +149,19 @@ def test_classes_find_their_categories_by_id_or_name_whatever_their_spelling() -
 def test_as_many_classes_as_categories_are_taken_in_their_order_unless_a_name_contradicts() -> None:
     three = classifier("tench", "goldfish", "shark")
 
-    assert evaluate.by_category(classes("n01", "n02", "n03"), three) == [0, 1, 2]
-    assert evaluate.by_category(classes("n01", "goldfish", "n03"), three) == [0, 1, 2]
-    assert evaluate.by_category(classes("a", "b"), classifier(num_classes=2)) == [0, 1]
+    assert by_category(classes("n01", "n02", "n03"), three) == [0, 1, 2]
+    assert by_category(classes("n01", "goldfish", "n03"), three) == [0, 1, 2]
+    assert by_category(classes("a", "b"), classifier(num_classes=2)) == [0, 1]
     with pytest.raises(TaskFailed, match="name classes as categories"):
-        evaluate.by_category(classes("goldfish", "n02", "n03"), three)
+        by_category(classes("goldfish", "n02", "n03"), three)
 
 
 def test_a_name_that_two_categories_share_finds_neither() -> None:
     with pytest.raises(TaskFailed, match=r"1 of the data set's 2 classes .* crane"):
-        evaluate.by_category(classes("crane", "tench"), classifier("crane", "tench", "crane"))
+        by_category(classes("crane", "tench"), classifier("crane", "tench", "crane"))
 
 
 def test_classes_that_a_model_does_not_know_are_named() -> None:
-    assert evaluate.by_id(classes("b"), classifier("a", "b")) == [1]
+    assert by_id(classes("b"), classifier("a", "b")) == [1]
     with pytest.raises(TaskFailed, match="1 of the data set's 2 classes are none of the 2 of it: z"):
-        evaluate.by_id(classes("a", "z"), classifier("a", "b"))
+        by_id(classes("a", "z"), classifier("a", "b"))

@@ -74,6 +74,8 @@ def test_the_package_is_whole_and_says_how_it_was_made(trained: RunDirectory) ->
         "predictions.npz",
         "history.json",
         "curves.svg",
+        "report.html",
+        "report.json",
         *(f"golden/{number:02d}.jpg" for number in range(16)),
     }
     assert made.manifest["plan"] == json.loads(trained.plan.read_text())

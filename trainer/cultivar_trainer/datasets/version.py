@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cultivar_contract import files
+from cultivar_contract import dataset_files, files
 
 SPLITS = ("train", "val", "test")
 _INDEX, _IMAGES, _FACTS = "index.jsonl", "images.pack", "dataset.json"
@@ -44,6 +44,7 @@ class DatasetVersion:
     """Reads one version; its images are read on demand."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         facts = files.read_json(folder / _FACTS)
         self.classes = tuple(DatasetClass(**one) for one in facts["classes"])
         self.digest = str(facts["digest"])
@@ -55,6 +56,14 @@ class DatasetVersion:
     def read(self, sample: Sample) -> bytes:
         """Return an image's encoded bytes; safe to call from several threads."""
         return os.pread(self._descriptor, sample.size, sample.offset)
+
+    def report(self) -> dict[str, Any] | None:
+        """Return what its import found, a DatasetReport as proto JSON; None where an older release imported it."""
+        try:
+            report: dict[str, Any] = files.read_json(self._folder / dataset_files.REPORT)
+        except FileNotFoundError:
+            return None
+        return report
 
     def __enter__(self) -> "DatasetVersion":
         return self

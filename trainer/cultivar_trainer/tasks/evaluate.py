@@ -17,30 +17,21 @@ from cultivar.v1 import event_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import package, preprocessing, tasks
 from cultivar_contract.architectures import ARCHITECTURES
-from cultivar_contract.package import DamagedPackage
+from cultivar_contract.package import DamagedPackage, Package
 from cultivar_contract.preprocessing import Preprocessing, UnreadableImage
+from cultivar_contract.run_directory import RunDirectory
 from cultivar_trainer import evaluation, export
+from cultivar_trainer.datasets import version
+from cultivar_trainer.datasets.selection import select
 from cultivar_trainer.datasets.version import DatasetClass, DatasetVersion, Sample, by_split
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.networks import weights as weights_module
 from cultivar_trainer.networks.weights import WeightsFile
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Classifier:
-    """A graph as serving runs it."""
-
-    title: str
-    """What messages call it."""
-    onnx: bytes
-    """The graph."""
-    preprocessing: Preprocessing
-    """How images become its inputs."""
-    classes: tuple[DatasetClass, ...]
-    """What it tells apart, in the order of its outputs; empty where that is not known."""
-    num_classes: int
-    """Number of its outputs."""
+from cultivar_trainer.reports.evaluation.split import Answers
+from cultivar_trainer.reports.evaluation.subject import Subject
+from cultivar_trainer.reports.evaluation.writing import write_report
+from cultivar_trainer.tasks.classifier import Classifier, by_category, by_id
 
 
 class PublishedNetwork(nn.Module):
@@ -63,16 +54,22 @@ class PublishedNetwork(nn.Module):
         return logits
 
 
-def run(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
-    """Answer a SplitMetrics message as proto JSON."""
+def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:
+    """Answer a SplitMetrics message as proto JSON; of a package, leave RUN_DIR/report.html and report.json."""
     asked = tasks.from_json(tasks.EvaluateRequest, request)
-    classifier = of_package(Path(asked.package)) if asked.package else of_weights(asked, journal)
     with DatasetVersion(Path(asked.dataset)) as dataset:
-        samples = by_split(dataset.samples).get(asked.split)
-        if not samples:
-            raise TaskFailed("EMPTY_SPLIT", f"the data set has no {asked.split} images: use another split")
-        outputs = (by_id if asked.package else by_category)(dataset.classes, classifier)
-        metrics = measure(classifier, dataset, samples, outputs, journal)
+        if asked.package:
+            opened = _open(Path(asked.package))
+            classifier = of_package(opened)
+            images = selected(dataset, opened, asked.split)
+            answers = measure(classifier, dataset, images.samples, by_id(images.classes, classifier), journal)
+            journal.progress("writing the report", 0, 0, "")
+            write_report(run_directory.path, _subject(asked, opened, dataset), {asked.split: answers}, dataset.read)
+        else:
+            classifier = of_weights(asked, journal)
+            images = whole(dataset, asked.split)
+            answers = measure(classifier, dataset, images.samples, by_category(images.classes, classifier), journal)
+    metrics = answers.metrics
     message = event_pb2.SplitMetrics(
         split=asked.split,
         image_count=metrics.image_count,
@@ -85,13 +82,57 @@ def run(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
     return value
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """What is measured."""
+
+    samples: Sequence[Sample]
+    classes: Sequence[DatasetClass]
+    """Those that the samples' labels count."""
+
+
+def whole(dataset: DatasetVersion, split: str) -> Images:
+    """Return a whole split.
+
+    Raises:
+        TaskFailed: EMPTY_SPLIT.
+    """
+    samples = by_split(dataset.samples).get(split)
+    if not samples:
+        raise TaskFailed("EMPTY_SPLIT", f"the data set has no {split} images: use another split")
+    return Images(samples=samples, classes=dataset.classes)
+
+
+def selected(dataset: DatasetVersion, opened: Package, split: str) -> Images:
+    """Return a split: of the data set that a package was trained on, what its job selected of it.
+
+    Raises:
+        TaskFailed: EMPTY_SPLIT; SPLIT_CHANGED where this release selects other images than the job did.
+    """
+    trained_on = opened.manifest.get("dataset", {})
+    if trained_on.get("digest") != dataset.digest:
+        return whole(dataset, split)
+    recipe = json_format.ParseDict(opened.manifest.get("recipe", {}), pb.TrainingSpec(), ignore_unknown_fields=True)
+    selection = select(dataset, recipe.data, with_test=True)
+    samples = selection.splits.get(split)
+    if not samples:
+        raise TaskFailed("EMPTY_SPLIT", f"the model's job selected no {split} images: use another split")
+    expected = trained_on.get("splits", {}).get(split, {}).get("digest")
+    if expected is not None and version.split_digest(samples) != expected:
+        raise TaskFailed(
+            "SPLIT_CHANGED",
+            f"the {split} images that the model's job selected can't be selected again: another release trained it",
+        )
+    return Images(samples=samples, classes=selection.classes)
+
+
 def measure(
     classifier: Classifier,
     dataset: DatasetVersion,
     samples: Sequence[Sample],
     outputs: Sequence[int],
     journal: Journal,
-) -> evaluation.Metrics:
+) -> Answers:
     """Classify images batch by batch, from their original bytes; `outputs` is each label's output.
 
     Raises:
@@ -106,10 +147,12 @@ def measure(
         done += len(batch)
         journal.progress(f"evaluating {classifier.title}", done, len(samples), "images")
     labels = np.array([outputs[sample.label] for sample in samples], np.int64)
-    return evaluation.measure_probabilities(np.concatenate(answers), labels)
+    probabilities = np.concatenate(answers)
+    metrics = evaluation.measure_probabilities(probabilities, labels)
+    return Answers(samples=samples, labels=labels, probabilities=probabilities, metrics=metrics)
 
 
-def of_package(folder: Path) -> Classifier:
+def _open(folder: Path) -> Package:
     """Open a model package, every file of which is as it was made.
 
     Raises:
@@ -120,16 +163,43 @@ def of_package(folder: Path) -> Classifier:
         package.verify(opened)
     except DamagedPackage as error:
         raise TaskFailed("PACKAGE_DAMAGED", f"the model's package can't be used: {error}") from error
+    return opened
+
+
+def _subject(asked: tasks.EvaluateRequest, opened: Package, dataset: DatasetVersion) -> Subject:
+    model = f"{opened.manifest.get('model', '')}/versions/{opened.manifest.get('version', '')}"
+    return Subject(
+        model=model,
+        architecture=str(opened.manifest["architecture"]),
+        classes=_classes(opened),
+        dataset=asked.dataset_name,
+        dataset_digest=dataset.digest,
+        split_protocol=dataset.split_protocol,
+        dataset_report=dataset.report(),
+        recipe=dict(opened.manifest["recipe"]),
+        commands=[
+            f"cultivar reproduce {model}",
+            f"cultivar evaluate --model {model} --dataset {asked.dataset_name} --split {asked.split}",
+        ],
+    )
+
+
+def _classes(opened: Package) -> tuple[DatasetClass, ...]:
+    return tuple(
+        DatasetClass(id=class_id, display_name=name)
+        for class_id, name in zip(opened.class_ids, opened.class_names, strict=True)
+    )
+
+
+def of_package(opened: Package) -> Classifier:
+    """Return the graph of an opened package."""
     return Classifier(
         title=f"{opened.manifest['model']} version {opened.manifest['version']}"
         if "model" in opened.manifest
         else "it",
         onnx=opened.onnx.read_bytes(),
         preprocessing=opened.preprocessing,
-        classes=tuple(
-            DatasetClass(id=class_id, display_name=name)
-            for class_id, name in zip(opened.class_ids, opened.class_names, strict=True)
-        ),
+        classes=_classes(opened),
         num_classes=len(opened.class_ids),
     )
 
@@ -197,64 +267,6 @@ def published_network(architecture: str, file: WeightsFile, inputs: Preprocessin
     return PublishedNetwork(model, inputs).eval(), num_classes
 
 
-def by_id(classes: Sequence[DatasetClass], classifier: Classifier) -> list[int]:
-    """Return the output of each class of a data set, found by its id.
-
-    Raises:
-        TaskFailed: CLASSES_DIFFER.
-    """
-    outputs = {one.id: position for position, one in enumerate(classifier.classes)}
-    unknown = [one.id for one in classes if one.id not in outputs]
-    if unknown:
-        raise _differ(unknown, len(classes), classifier, "use a data set of its classes")
-    return [outputs[one.id] for one in classes]
-
-
-def by_category(classes: Sequence[DatasetClass], classifier: Classifier) -> list[int]:
-    """Return the output of each class of a data set: by its id or display name, else by order where counts are equal.
-
-    Names are compared in lower case, with spaces for `_` and `-`. A name that two categories share finds neither.
-
-    Raises:
-        TaskFailed: CLASSES_DIFFER.
-    """
-    named: dict[str, list[int]] = {}
-    for position, one in enumerate(classifier.classes):
-        named.setdefault(_plain(one.display_name), []).append(position)
-    found: list[int | None] = []
-    for one in classes:
-        positions = [
-            named[text][0] for text in (_plain(one.id), _plain(one.display_name)) if len(named.get(text, ())) == 1
-        ]
-        found.append(positions[0] if positions else None)
-    outputs = [position for position in found if position is not None]
-    if len(outputs) == len(classes) and len(set(outputs)) == len(classes):
-        return outputs
-    # In the same order: nothing that a name says may contradict it.
-    if len(classes) == classifier.num_classes and all(one in (None, position) for position, one in enumerate(found)):
-        return list(range(len(classes)))
-    unknown = [one.id for one, position in zip(classes, found, strict=True) if position is None]
-    raise _differ(
-        unknown or [one.id for one in classes],
-        len(classes),
-        classifier,
-        "name classes as categories, such as "
-        + ", ".join(one.display_name for one in classifier.classes[:3])
-        + ", or train a model of the data set's own classes"
-        if classifier.classes
-        else f"use a data set of its {classifier.num_classes} classes, in their order",
-    )
-
-
-def _differ(unknown: Sequence[str], count: int, classifier: Classifier, remedy: str) -> TaskFailed:
-    shown = f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
-    return TaskFailed(
-        "CLASSES_DIFFER",
-        f"{len(unknown)} of the data set's {count} classes are none of the {classifier.num_classes} of "
-        f"{classifier.title}: {shown}: {remedy}",
-    )
-
-
 def _load(dataset: DatasetVersion, sample: Sample, inputs: Preprocessing) -> NDArray[np.uint8]:
     try:
         return preprocessing.load(dataset.read(sample), inputs)
@@ -272,7 +284,3 @@ def _categories(architecture: str, weights: str) -> tuple[str, ...]:
     members = list(torchvision.models.get_model_weights(architecture))
     member = next((one for one in members if one.name == weights), members[0])
     return tuple(member.meta["categories"])
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().replace("_", " ").replace("-", " ").split())
