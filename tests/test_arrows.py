@@ -23,7 +23,7 @@ TRAINER = [
     {"tasks"},
     {"phases", "packaging"},
     {"preparation"},
-    {"report", "export"},
+    {"export"},
     {"reports"},
     {"loop"},
     {"features"},

@@ -29,6 +29,7 @@ from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import Histories
 from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
+from cultivar_trainer.reports import curves, history
 
 GOLDEN_IMAGES = 16
 
@@ -85,7 +86,7 @@ def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) ->
     _write_weights(folder / "weights.npz", inputs.network)
     _write_predictions(folder / "predictions.npz", evaluated)
     golden = _write_golden(folder / "golden", inputs, evaluated["val"])
-    for name in ("history.json", "curves.svg"):
+    for name in (history.FILE, *curves.FILES):
         shutil.copyfile(run.path / name, folder / name)
     metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
     package.finish(folder, _manifest(inputs, model, parity, metrics, golden))

@@ -35,6 +35,6 @@ class Told:
                 return kind, event.candidate_finished.candidate
             case "split_evaluated":
                 return kind, event.split_evaluated.split
-            case "export_verified":
+            case "export_verified" | "fit_assessed":
                 return (kind,)
         return None

@@ -72,6 +72,8 @@ def apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
             _write_checkpoint(job, event.checkpoint_written)
         case "memory_measured":
             job.memory.CopyFrom(event.memory_measured)
+        case "fit_assessed":
+            job.fit.CopyFrom(event.fit_assessed)
         case "export_verified":
             job.export_verified.CopyFrom(event.export_verified)
         case "split_evaluated":

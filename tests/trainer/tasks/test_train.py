@@ -46,6 +46,7 @@ def test_events_tell_the_whole_story_in_order(trained: RunDirectory) -> None:
         "epoch_finished",
         "epoch_finished",
         "checkpoint_written",
+        "fit_assessed",
         "phase_entered",
         "export_verified",
         "phase_entered",
@@ -73,6 +74,8 @@ def test_the_package_is_whole_and_says_how_it_was_made(trained: RunDirectory) ->
         "weights.npz",
         "predictions.npz",
         "history.json",
+        "curves.json",
+        "curves.png",
         "curves.svg",
         *(f"golden/{number:02d}.jpg" for number in range(16)),
     }
