@@ -133,12 +133,12 @@ def follow(history: History, setting: Setting) -> Course:
 def turning_epoch(val_losses: Sequence[float]) -> int | None:
     """Return the epoch, 1 for the first, of the lowest loss, where all of the last epochs' are higher for good.
 
-    A single low epoch among noisy ones is no turning point: what rises has to rise above the losses around the lowest.
+    A single low epoch among noisy ones is no turning point: the losses beside the lowest have to be exceeded, too.
     """
     lowest = val_losses.index(min(val_losses))
-    if len(val_losses) - 1 - lowest < STRIP_EPOCHS:
+    if len(val_losses) - 1 - lowest <= STRIP_EPOCHS:
         return None
-    around = median(val_losses[max(0, lowest - 2) : lowest + 3])
+    around = median(val_losses[max(0, lowest - 1) : lowest + 2])
     end = min(val_losses[-STRIP_EPOCHS:])
     return lowest + 1 if end > around + max(MIN_RISE * around, MIN_CHANGE_NATS) else None
 

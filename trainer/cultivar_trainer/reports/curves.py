@@ -1,5 +1,7 @@
 """The curves of a training: for programs as JSON, for people drawn from the same JSON."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -41,8 +43,7 @@ def write_curves(
     """Write the selected candidate's curves as `curves.json`, `.svg` and `.png`; equal histories give equal bytes."""
     body = curves(histories, recipe, course, fit)
     files.write_json(folder / FILES[0], body)
-    with style.drawing(rows=3, row_inches=2.7) as figure:
-        draw(figure, body)
+    with drawn(body) as figure:
         for name in FILES[1:]:
             style.save(figure, folder / name)
 
@@ -90,13 +91,19 @@ def curves(histories: Histories, recipe: pb.TrainingSpec, course: Course, fit: e
     }
 
 
-def draw(figure: "Figure", body: dict[str, Any]) -> None:
-    """Draw loss, accuracy and learning rate below each other, over the same epochs.
+@contextmanager
+def drawn(body: dict[str, Any]) -> Iterator["Figure"]:
+    """Give a figure of loss, accuracy and learning rate below each other, over the same epochs.
 
     Args:
-        figure: empty.
         body: as `curves` returns it.
     """
+    with style.drawing(rows=3, row_inches=2.7) as figure:
+        _draw(figure, body)
+        yield figure
+
+
+def _draw(figure: "Figure", body: dict[str, Any]) -> None:
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": (3, 3, 1.6)})
     series = {one["name"]: one for one in body["series"]}
     epochs = body["epochs"]
@@ -125,7 +132,7 @@ def draw(figure: "Figure", body: dict[str, Any]) -> None:
         _mark(axes, body)
     _count(rate, len(epochs))
     handles, labels = loss.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
     loss.set_title(_title(body), fontsize=9, loc="left", parse_math=False)
 
 

@@ -36,10 +36,11 @@ def judge(course: Course, setting: Setting) -> ev.FitAssessed:
         return _verdict(ev.FIT_VERDICT_UNDETERMINED, why, "", "validate on images of several classes", course)
     enough = course.chance + LEARNT * (1 - course.chance)
     facts = _facts(course, setting)
-    rule = _overfits(course, setting)
+    learns = course.level - course.level_margin > course.chance
+    rule = _overfits(course, setting) if learns else ""
     if rule:
         return _verdict(ev.FIT_VERDICT_OVERFITTING, facts, rule, _against_overfitting(setting), course)
-    if course.level - course.level_margin <= course.chance and course.level_margin <= WIDE_GAP:
+    if not learns and course.level_margin <= WIDE_GAP:
         rule = f"not above {course.chance:.3f}, which answering the most frequent class always would get right"
         return _verdict(ev.FIT_VERDICT_UNDERFITTING, facts, rule, _against_underfitting(course), course)
     if course.level + course.level_margin < enough:
