@@ -70,7 +70,8 @@ def test_any_number_of_epochs_fits_any_width(count, columns):
 def test_colours_mark_the_curves_and_nothing_else():
     plain, coloured = (draw(epochs(9), selected=5, coloured=one) for one in (False, True))
 
-    assert "\x1b[36m" in coloured and "\x1b[33mo\x1b[0m" in coloured
+    assert "\x1b[36m" in coloured
+    assert "\x1b[33mo\x1b[0m" in coloured
     for code in ("\x1b[36m", "\x1b[33m", "\x1b[0m"):
         coloured = coloured.replace(code, "")
     assert coloured == plain

@@ -59,7 +59,8 @@ def test_no_text_overlaps_another_or_leaves_the_picture(body: dict[str, Any]) ->
     for (text, box), (other, other_box) in combinations(shown, 2):
         assert not box.overlaps(other_box), (text, other)
     for text, box in shown:
-        assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text
+        assert 0 <= box.x0 < box.x1 <= width, text
+        assert 0 <= box.y0 < box.y1 <= height, text
 
 
 def test_axes_are_named_with_units_and_marks_are_where_the_history_says() -> None:
