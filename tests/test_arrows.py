@@ -24,7 +24,7 @@ TRAINER = [
     {"ensembles"},
     {"phases", "packaging"},
     {"preparation"},
-    {"report", "export", "inspection"},
+    {"export", "inspection"},
     {"reports"},
     {"loop"},
     {"features"},
@@ -88,6 +88,7 @@ def test_inside_the_trainer_arrows_go_down() -> None:
         ("cultivar_contract.package", ("torch", "grpc", "sqlalchemy")),
         ("cultivar_trainer.tasks.train", ("grpc", "sqlalchemy", "onnx", "onnxruntime", "matplotlib", "tensorboard")),
         ("cultivar_trainer.tasks.import_dataset", ("torch", "grpc")),
+        ("cultivar_client.cli", ("plotext",)),
         ("cultivar_client", ("numpy", "torch", "rich", "typer", "yaml", "cultivar.open_inference")),
     ],
 )

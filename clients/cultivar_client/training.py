@@ -74,7 +74,7 @@ class TrainingCalls(Connection):
 
     def watch_training_job(
         self, name: str, *, after_event: int = 0, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncIterator[event_pb2.JobEvent]:
+    ) -> AsyncGenerator[event_pb2.JobEvent, None]:
         """Yields a job's events after number `after_event`, without gaps or repeats, until the job has ended.
 
         When the service goes away, or is silent although it should send a heartbeat every `heartbeat_s` quiet seconds,

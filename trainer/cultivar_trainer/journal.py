@@ -136,6 +136,12 @@ class Journal:
         )
         self._write_once(event_pb2.JobEvent(candidate_finished=event))
 
+    def fit_assessed(self, event: event_pb2.FitAssessed) -> None:
+        """Say whether the training underfits or overfits."""
+        verdict = event_pb2.FitVerdict.Name(event.verdict).removeprefix("FIT_VERDICT_").lower()
+        logger.info("%s: %s%s", verdict, event.reason, f"; try {event.remedy}" if event.remedy else "")
+        self._write_once(event_pb2.JobEvent(fit_assessed=event))
+
     def plan_changed(self, event: event_pb2.PlanChanged, plan: dict[str, Any]) -> None:
         """Say under which other plan training goes on, and why."""
         event.plan_json = json.dumps(plan, sort_keys=True)

@@ -34,6 +34,7 @@ from cultivar_trainer.networks.network import Network
 from cultivar_trainer.reports.evaluation.split import Answers
 from cultivar_trainer.reports.evaluation.subject import Subject
 from cultivar_trainer.reports.evaluation.writing import write_report
+from cultivar_trainer.reports import curves, history
 
 GOLDEN_IMAGES = 16
 
@@ -97,9 +98,15 @@ def write_package(run: RunDirectory, inputs: PackageInputs, journal: Journal) ->
     images, device = inputs.stores["val"].images, torch.device(inputs.plan.device)
     reference = export.torch_probabilities(inputs.network, images, device)
     exported = prove(inputs, export.export_onnx(inputs.network), reference, journal)
-    manifest = write_answers(folder, inputs, exported, journal)
+    model = inputs.recipe.model
+    # The package gets its number after this, and a reproduction shall write the same report.
+    commands = (
+        f"cultivar reproduce {model}/versions/N    # N: the version that this report belongs to",
+        "cultivar train --file recipe.json    # the resolved spec below",
+    )
+    manifest = write_answers(folder, inputs, exported, journal, commands)
     write_weights(folder / "weights.npz", dict(inputs.network.named_tensors()))
-    for name in ("history.json", "curves.svg"):
+    for name in (history.FILE, *curves.FILES):
         shutil.copyfile(run.path / name, folder / name)
     return finish(folder, {**manifest, **_of_training(inputs)})
 
@@ -133,14 +140,24 @@ def prove(subject: PackageSubject, model: bytes, reference: NDArray[np.float32],
     return exported
 
 
-def write_answers(folder: Path, subject: PackageSubject, exported: Exported, journal: Journal) -> dict[str, Any]:
-    """Write a graph, its answers and golden images into a package; return what the manifest says of them."""
+def write_answers(
+    folder: Path, subject: PackageSubject, exported: Exported, journal: Journal, commands: Sequence[str]
+) -> dict[str, Any]:
+    """Write a graph, its answers, its report and golden images into a package; return what the manifest says of them.
+
+    Args:
+        folder: the package.
+        subject: what it is about.
+        exported: the graph.
+        journal: gets the figures.
+        commands: what makes such a version again, for the report.
+    """
     (folder / "model.onnx").write_bytes(exported.model)
     journal.phase(state_pb2.TRAINING_PHASE_EVALUATING)
     evaluated = _evaluate(subject, exported, journal)
     _write_predictions(folder / "predictions.npz", evaluated)
     golden = _write_golden(folder / "golden", subject, evaluated["val"])
-    write_report(folder, _report_subject(subject), evaluated, subject.dataset.read)
+    write_report(folder, _report_subject(subject, commands), evaluated, subject.dataset.read)
     metrics = {split: _metrics_json(one.metrics) for split, one in evaluated.items()}
     return _manifest(subject, exported, metrics, golden)
 
@@ -190,7 +207,7 @@ def _classify_test(subject: PackageSubject, model: bytes, journal: Journal) -> N
     return np.concatenate(answers)
 
 
-def _report_subject(subject: PackageSubject) -> Subject:
+def _report_subject(subject: PackageSubject, commands: Sequence[str]) -> Subject:
     recipe = subject.recipe
     return Subject(
         model=recipe.model,
@@ -201,11 +218,7 @@ def _report_subject(subject: PackageSubject) -> Subject:
         split_protocol=subject.dataset.split_protocol,
         dataset_report=subject.dataset.report(),
         recipe=json_format.MessageToDict(recipe),
-        # The package gets its number after this, and a reproduction shall write the same report.
-        commands=[
-            f"cultivar reproduce {recipe.model}/versions/N    # N: the version that this report belongs to",
-            "cultivar train --file recipe.json    # the resolved spec below",
-        ],
+        commands=commands,
     )
 
 

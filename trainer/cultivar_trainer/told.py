@@ -35,6 +35,6 @@ class Told:
                 return kind, event.candidate_finished.candidate
             case "split_evaluated":
                 return kind, event.split_evaluated.split
-            case "export_verified" | "members_compared":
+            case "export_verified" | "members_compared" | "fit_assessed":
                 return (kind,)
         return None

@@ -7,6 +7,7 @@ from cultivar_client.enums import enum_label
 
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
 METHOD = training_pb2.DESCRIPTOR.enum_types_by_name["CombinationMethod"]
+FIT = event_pb2.DESCRIPTOR.enum_types_by_name["FitVerdict"]
 PHASE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingPhase"]
 
 
@@ -109,6 +110,11 @@ def candidate_line(candidate: event_pb2.CandidateFinished) -> str:
         f"  weight decay {candidate.weight_decay:.3g}  {became}"
     )
     return line + ("  *" if candidate.best else "")
+
+
+def fit_line(fit: event_pb2.FitAssessed) -> str:
+    """Returns whether a training underfits or overfits, and why."""
+    return f"{enum_label(FIT, fit.verdict)}: {fit.reason}"
 
 
 def normalisation_line(measured: event_pb2.NormalisationMeasured) -> str:

@@ -67,6 +67,10 @@ class JobView:
                 self._show_epoch(event.epoch_finished)
             case "export_verified":
                 self.line(figures.export_line(event.export_verified))
+            case "fit_assessed":
+                self.line(f"fit  {figures.fit_line(event.fit_assessed)}")
+                if event.fit_assessed.remedy:
+                    self.line(f"try  {event.fit_assessed.remedy}")
             case "split_evaluated":
                 self.line(figures.metrics_line(event.split_evaluated))
             case "version_published":

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cultivar.v1 import state_pb2, training_pb2, training_spec_pb2
-from cultivar_client.cli import figures, session
+from cultivar_client.cli import curves, figures, session
 from cultivar_client.cli.follow import follow, outcome
 from cultivar_client.cli.options import Address, Json, Token, read_enum
 from cultivar_client.cli.output import console, print_facts, print_json, print_table
@@ -57,8 +57,17 @@ def list_(
 
 
 @app.command("show")
-def show(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_json: Json = False) -> None:
-    """Show a job: its recipe, latest and best epoch, figures, and why it failed."""
+def show(
+    name: str,
+    with_curves: Annotated[
+        bool | None,
+        typer.Option("--curves/--no-curves", help="Draw loss and accuracy; default: on a terminal with room for it."),
+    ] = None,
+    address: Address = DEFAULT_ADDRESS,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Show a job: its recipe, latest and best epoch, figures, curves, and why it failed."""
 
     async def work(client: Client) -> int:
         job = await client.get_training_job(name)
@@ -66,9 +75,14 @@ def show(name: str, address: Address = DEFAULT_ADDRESS, token: Token = None, as_
             print_json(job)
         else:
             _print_job(job)
+            if job.HasField("latest_epoch") and curves.wanted(with_curves):
+                typer.echo("\n" + await curves.picture(client, job))
         return session.DONE
 
     session.run(address, token, work)
+
+
+app.command("curves")(curves.save)
 
 
 @app.command("watch")
@@ -219,6 +233,8 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             *(("candidate", figures.candidate_line(candidate)) for candidate in job.candidates),
             ("latest", figures.epoch_line(job.latest_epoch) if job.HasField("latest_epoch") else ""),
             ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),
+            ("fit", figures.fit_line(job.fit) if job.HasField("fit") else ""),
+            ("try", job.fit.remedy),
             ("export", figures.export_line(job.export_verified) if job.HasField("export_verified") else ""),
             *(("metrics", figures.metrics_line(metrics)) for metrics in job.metrics),
             *(("members", line) for line in figures.member_lines(job.members_compared)),

@@ -74,6 +74,8 @@ def apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
             job.memory.CopyFrom(event.memory_measured)
         case "members_compared":
             job.members_compared.CopyFrom(event.members_compared)
+        case "fit_assessed":
+            job.fit.CopyFrom(event.fit_assessed)
         case "export_verified":
             job.export_verified.CopyFrom(event.export_verified)
         case "split_evaluated":

@@ -62,7 +62,9 @@ def combine(
     journal.members_compared(compared)
     if method == SOUP:
         _check_better(members, metrics, subject.recipe.selection_metric)
-    manifest = packaging.write_answers(folder, subject, combined.exported, journal)
+    names = " ".join(member.name for member in members)
+    commands = (f"cultivar combine --model {subject.recipe.model} --method {method.lower()} {names}",)
+    manifest = packaging.write_answers(folder, subject, combined.exported, journal, commands)
     packaging.write_weights(folder / "weights.npz", combined.tensors)
     return packaging.finish(folder, {**manifest, **_of_combination(method, members, combined.kept, compared)})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 """Blue and vermilion."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D00")
-"""For several lines in one picture: Okabe & Ito, Color Universal Design (2008), its yellow darkened to be seen on white."""
+"""For several lines in one picture: Okabe & Ito, Color Universal Design (2008), yellow darkened to be seen on white."""
 LINES = ("-", "--", "-.", ":")
 """Tell lines apart where colours come again, and in grey."""
 _DOTS_PER_INCH = 100
@@ -39,7 +39,7 @@ def drawing(*, rows: int = 1, columns: int = 1, row_inches: float = 3.6) -> Iter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "cultivar",
         "svg.fonttype": "none",
         "font.size": 11 if columns < 3 else 9,

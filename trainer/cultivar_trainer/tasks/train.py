@@ -13,7 +13,7 @@ from cultivar.v1 import state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract import files, package, tasks
 from cultivar_contract.run_directory import RunDirectory
-from cultivar_trainer import execution, finetuning, losses, phases, report
+from cultivar_trainer import execution, finetuning, losses, phases
 from cultivar_trainer.checkpoint import Checkpoints, Saved, digest, movable_names, tensors_of
 from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import Caches
@@ -26,6 +26,10 @@ from cultivar_trainer.loop.history import Histories, candidates
 from cultivar_trainer.loop.job import Job, PlanRecord, Progress
 from cultivar_trainer.packaging import PackageInputs, write_package
 from cultivar_trainer.preparation import Prepared, prepare, tune
+from cultivar_trainer.reports import course
+from cultivar_trainer.reports.curves import write_curves
+from cultivar_trainer.reports.fit import judge
+from cultivar_trainer.reports.history import write_history
 
 
 def run(run_directory: RunDirectory, request: dict[str, Any], journal: Journal) -> dict[str, Any]:
@@ -74,8 +78,7 @@ def _run(
         )
         histories, ended_early = _trained(job, prepared, caches, saved, export_only=asked.export_only)
         frozen = finetuning.check_frozen(prepared.network, certificate)
-        report.write_history(run_directory.path / "history.json", histories, recipe.selection_metric)
-        report.write_curves(run_directory.path / "curves.svg", histories.best)
+        _report(run_directory, recipe, histories, prepared.selection, journal)
         return write_package(
             run_directory,
             PackageInputs(
@@ -113,6 +116,18 @@ def _trained(
         return phases.train(job, prepared, caches, saved), False
     except EpochsReached:
         return saving.best_so_far(job), True
+
+
+def _report(
+    run_directory: RunDirectory, recipe: pb.TrainingSpec, histories: Histories, selection: Selection, journal: Journal
+) -> None:
+    """Write the history and the curves, and say whether the training underfits or overfits."""
+    write_history(run_directory.path, histories, recipe.selection_metric)
+    setting = course.setting(recipe, selection)
+    measured = course.follow(histories.best, setting)
+    fit = judge(measured, setting)
+    journal.fit_assessed(fit)
+    write_curves(run_directory.path, histories, recipe, measured, fit)
 
 
 def _repeated(asked: tasks.TrainRequest, recipe: pb.TrainingSpec) -> list[PlanRecord]:
