@@ -31,10 +31,10 @@ from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import Histories
 from cultivar_trainer.loop.job import PlanRecord
 from cultivar_trainer.networks.network import Network
+from cultivar_trainer.reports import curves, history
 from cultivar_trainer.reports.evaluation.split import Answers
 from cultivar_trainer.reports.evaluation.subject import Subject
 from cultivar_trainer.reports.evaluation.writing import write_report
-from cultivar_trainer.reports import curves, history
 
 GOLDEN_IMAGES = 16
 
