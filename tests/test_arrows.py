@@ -26,6 +26,7 @@ TRAINER = [
     {"report", "export"},
     {"reports"},
     {"loop"},
+    {"diagnostics"},
     {"features"},
     {"batches"},
     {"tuning"},

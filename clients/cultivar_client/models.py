@@ -127,15 +127,23 @@ class ModelCalls(Connection):
         `directory`; OSError where the file can't be written.
         """
         target = path_inside(Path(directory), path)
+        async with aclosing(self.artifact_chunks(parent, path)) as chunks:
+            await write_artifact(target, chunks, sha256)
+        return target
+
+    def artifact_chunks(
+        self, parent: str, path: str, *, offset: int = 0
+    ) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
+        """Yields a file of a job or model version from a byte on, in pieces, over broken connections.
+
+        Raises CultivarError.
+        """
 
         def open_stream(cursor: int) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
             request = artifact_pb2.DownloadArtifactRequest(parent=parent, path=path, offset=cursor)
             return self._stream(self._artifacts.DownloadArtifact, request, artifact_pb2.ArtifactChunk)
 
-        chunks = resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), 0)
-        async with aclosing(chunks):
-            await write_artifact(target, chunks, sha256)
-        return target
+        return resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), offset)
 
     async def download_model(
         self, name: str, directory: Path | str, *, progress: Callable[[artifact_pb2.Artifact], None] | None = None

@@ -18,6 +18,7 @@ from cultivar_client.cli import (
     predict,
     reproduce,
     session,
+    tensorboard,
     train,
     uploads,
 )
@@ -34,6 +35,7 @@ datasets.app.command("upload")(uploads.upload)
 app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")
+app.command("tensorboard")(tensorboard.tensorboard)
 app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)

@@ -98,6 +98,8 @@ class JobView:
                 )
             case "training_resumed":
                 self.line(f"goes on from epoch {event.training_resumed.epoch}, update {event.training_resumed.step}")
+            case "symptom_found":
+                self.line(f"symptom  {figures.symptom_line(event.symptom_found)}")
             case "reproduced":
                 for line in figures.reproduction_lines(event.reproduced):
                     self.line(line)

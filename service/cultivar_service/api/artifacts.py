@@ -22,7 +22,15 @@ from cultivar_service.errors import FailedPrecondition, NotFound, OutOfRange, re
 from cultivar_service.serving.resolver import Resolver
 
 _CHUNK_BYTES = 1 << 20
-_JOB_FILES = ("plan.json", "history.json", "curves.svg", "attempts/*/trainer.log", "attempts/*/events.jsonl")
+_JOB_FILES = (
+    "plan.json",
+    "history.json",
+    "curves.svg",
+    "attempts/*/trainer.log",
+    "attempts/*/events.jsonl",
+    "tensorboard/events.out.tfevents.*",
+    "tensorboard/candidate-*/events.out.tfevents.*",
+)
 """What a job shows of its run directory; requests, locks and checkpoints are the trainer's own."""
 _DATASET_FILES = (dataset_files.CONTACT_SHEET, dataset_files.REPORT)
 """What a data set version shows; its images are in the trainer's own form."""
