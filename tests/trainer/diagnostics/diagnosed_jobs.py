@@ -1,7 +1,10 @@
 """Small jobs with diagnostics, in this process: networks of 32 px on pictures of five colours with noise."""
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,7 +13,7 @@ from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.run_directory import read_events
 from cultivar_trainer import execution, finetuning
 from cultivar_trainer.batches import PlainPixels
-from cultivar_trainer.checkpoint import Checkpoints, digest, movable_names, tensors_of
+from cultivar_trainer.checkpoint import Checkpoints, Weights, digest, movable_names, tensors_of
 from cultivar_trainer.diagnostics.job_diagnostics import Diagnostics
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
@@ -41,6 +44,20 @@ def network_of(recipe: pb.TrainingSpec) -> Network:
     return network
 
 
+class _WatchedCheckpoints(Checkpoints):
+    """Checkpoints that keep a copy of what was written."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.states: list[dict[str, Any]] = []
+
+    def save(self, state: Mapping[str, Any], weights: Mapping[str, Weights]) -> int:
+        names = ("histories", "learner", "tensors", "under_way", "epoch", "step", "bests", "selected")
+        kept = {name: state[name] for name in names if name in state}
+        self.states.append(copy.deepcopy({**kept, "best": {role: one.tensors for role, one in weights.items()}}))
+        return super().save(state, weights)
+
+
 @dataclass(kw_only=True)
 class Ended:
     """What a job came to."""
@@ -49,6 +66,8 @@ class Ended:
     failure: TaskFailed | None
     symptoms: list[event_pb2.SymptomFound]
     warnings: list[str]
+    learned: list[dict[str, Any]]
+    """What each checkpoint of a whole epoch held of optimiser, average and history."""
 
 
 def train(
@@ -57,7 +76,6 @@ def train(
     *,
     network: Network | None = None,
     diagnosed: bool = True,
-    attempt: int = 1,
     saves_each_update: bool = False,
 ) -> Ended:
     """Train a recipe's network, or go on where a checkpoint in `folder` lets it."""
@@ -67,7 +85,7 @@ def train(
     events = folder / "events.jsonl"
     told, _ = read_events(events, 0)
     often = {"interval_s": 0.0, "largest_share": float("inf")} if saves_each_update else {}
-    checkpoints = Checkpoints(folder / "checkpoint", **often)
+    checkpoints = _WatchedCheckpoints(folder / "checkpoint", **often)
     failure = None
     with Journal(events, told) as journal:
         saved = checkpoints.load(journal)
@@ -123,4 +141,5 @@ def train(
         failure=failure,
         symptoms=[one.symptom_found for one in happened if one.HasField("symptom_found")],
         warnings=[one.warning for one in happened if one.HasField("warning")],
+        learned=checkpoints.states,
     )
