@@ -27,6 +27,7 @@ TRAINER = [
     {"export", "inspection"},
     {"reports"},
     {"loop"},
+    {"diagnostics"},
     {"features"},
     {"batches"},
     {"tuning"},

@@ -203,13 +203,22 @@ class ModelCalls(Connection):
         await self._fetch(listing.parent or name, path, Path(target), sha256)
         return Path(target)
 
-    async def _fetch(self, parent: str, path: str, target: Path, sha256: str) -> None:
+    def artifact_chunks(
+        self, parent: str, path: str, *, offset: int = 0
+    ) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
+        """Yields a file of a job or model version from a byte on, in pieces, over broken connections.
+
+        Raises CultivarError.
+        """
+
         def open_stream(cursor: int) -> AsyncGenerator[artifact_pb2.ArtifactChunk, None]:
             request = artifact_pb2.DownloadArtifactRequest(parent=parent, path=path, offset=cursor)
             return self._stream(self._artifacts.DownloadArtifact, request, artifact_pb2.ArtifactChunk)
 
-        chunks = resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), 0)
-        async with aclosing(chunks):
+        return resumed(open_stream, lambda chunk: chunk.offset + len(chunk.data), offset)
+
+    async def _fetch(self, parent: str, path: str, target: Path, sha256: str) -> None:
+        async with aclosing(self.artifact_chunks(parent, path)) as chunks:
             await write_artifact(target, chunks, sha256)
 
     async def download_model(

@@ -39,6 +39,10 @@ class ValidationData(Protocol):
     labels: Tensor
     """int64 (N,), on the device."""
 
+    def inputs(self, indices: Tensor, epoch: int = 0) -> Tensor:
+        """Return the inputs of some samples, the same in every epoch; indices int64 (B,), on the CPU."""
+        ...
+
     def in_order(self, batch_size: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and labels, at most so many at a time; 0: as many as the kind of input allows."""
         ...

@@ -142,6 +142,13 @@ class Journal:
         logger.info("%s: %s%s", verdict, event.reason, f"; try {event.remedy}" if event.remedy else "")
         self._write_once(event_pb2.JobEvent(fit_assessed=event))
 
+    def symptom_found(self, event: event_pb2.SymptomFound) -> None:
+        """Say that training shows a sign of going wrong; the log too has each layer's once."""
+        told = event_pb2.JobEvent(symptom_found=event)
+        if self._told.is_new(told):
+            logger.warning("%s", event.message)
+            self._writer.write(told)
+
     def plan_changed(self, event: event_pb2.PlanChanged, plan: dict[str, Any]) -> None:
         """Say under which other plan training goes on, and why."""
         event.plan_json = json.dumps(plan, sort_keys=True)

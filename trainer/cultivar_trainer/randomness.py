@@ -42,6 +42,7 @@ class Stream(IntEnum):
     TRIVIAL_AUGMENT = 19
     MIXING = 20
     NORMALISATION = 21
+    DIAGNOSTICS = 22
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Told:
                 return kind, event.candidate_finished.candidate
             case "split_evaluated":
                 return kind, event.split_evaluated.split
+            case "symptom_found":
+                return kind, event.symptom_found.symptom, event.symptom_found.layer
             case "export_verified" | "members_compared" | "fit_assessed":
                 return (kind,)
         return None

@@ -22,6 +22,7 @@ from cultivar_client.cli import (
     reproduce,
     session,
     studies,
+    tensorboard,
     train,
     uploads,
 )
@@ -40,6 +41,7 @@ app.command("train")(train.train)
 app.add_typer(jobs.app, name="jobs")
 app.command("compare")(compare.compare)
 app.add_typer(studies.app, name="studies")
+app.command("tensorboard")(tensorboard.tensorboard)
 app.command("gpus")(gpus.gpus)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)

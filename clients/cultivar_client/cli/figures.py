@@ -8,6 +8,7 @@ from cultivar_client.enums import enum_label
 STATE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingJobState"]
 METHOD = training_pb2.DESCRIPTOR.enum_types_by_name["CombinationMethod"]
 FIT = event_pb2.DESCRIPTOR.enum_types_by_name["FitVerdict"]
+SYMPTOM = event_pb2.DESCRIPTOR.enum_types_by_name["Symptom"]
 PHASE = state_pb2.DESCRIPTOR.enum_types_by_name["TrainingPhase"]
 
 
@@ -174,6 +175,11 @@ def export_line(export: event_pb2.ExportVerified) -> str:
         f"export verified on {count(export.image_count)} images: largest probability difference"
         f" {export.max_probability_difference:.1e}, {export.top1_differences} other classes, {size(export.file_bytes)}"
     )
+
+
+def symptom_line(symptom: event_pb2.SymptomFound) -> str:
+    """Returns a sign of training that goes wrong, as the trainer words it."""
+    return f"{enum_label(SYMPTOM, symptom.symptom)}  {symptom.message}"
 
 
 def reproduction_lines(reproduction: event_pb2.Reproduction) -> list[str]:

@@ -105,6 +105,8 @@ class JobView:
             case "members_compared":
                 for line in figures.member_lines(event.members_compared):
                     self.line(line)
+            case "symptom_found":
+                self.line(f"symptom  {figures.symptom_line(event.symptom_found)}")
             case "reproduced":
                 for line in figures.reproduction_lines(event.reproduced):
                     self.line(line)

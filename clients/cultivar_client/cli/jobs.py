@@ -230,6 +230,7 @@ def _print_job(job: training_pb2.TrainingJob) -> None:
             ("started", figures.moment(job.start_time)),
             ("ended", figures.moment(job.end_time)),
             *(("warning", warning) for warning in job.warnings),
+            *(("symptom", figures.symptom_line(symptom)) for symptom in job.symptoms),
             *(("candidate", figures.candidate_line(candidate)) for candidate in job.candidates),
             ("latest", figures.epoch_line(job.latest_epoch) if job.HasField("latest_epoch") else ""),
             ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),

@@ -28,6 +28,8 @@ _JOB_FILES = (
     "curves.json",
     "curves.png",
     "curves.svg",
+    "tensorboard/events.out.tfevents.*",
+    "tensorboard/candidate-*/events.out.tfevents.*",
     "attempts/*/trainer.log",
     "attempts/*/events.jsonl",
 )

@@ -16,6 +16,7 @@ ProgressMark = tuple[int, int, int]
 ACTIVE = frozenset((RUNNING, PAUSING, CANCELLING))
 """States in which a job has a trainer."""
 _MAX_WARNINGS = 100
+_MAX_SYMPTOMS = 100
 _FIGURES = {
     training_spec_pb2.SELECTION_METRIC_TOP5: "val_top5_accuracy",
     training_spec_pb2.SELECTION_METRIC_MACRO_F1: "val_macro_f1",
@@ -51,7 +52,7 @@ def progress_mark(job: training_pb2.TrainingJob) -> ProgressMark:
 def apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
     """Bring a job's record up to date."""
     kind = event.WhichOneof("event")
-    if kind not in ("progress", "warning"):
+    if kind not in ("progress", "warning", "symptom_found"):
         job.ClearField("progress")
     match kind:
         case "state_changed":
@@ -93,6 +94,8 @@ def apply(job: training_pb2.TrainingJob, event: event_pb2.JobEvent) -> None:
             job.waiting_reason = event.placement_refused.reason
         case "attempt_failed":
             _fail_attempt(job, event)
+        case "symptom_found" if len(job.symptoms) < _MAX_SYMPTOMS:
+            job.symptoms.append(event.symptom_found)
         case "warning" if len(job.warnings) < _MAX_WARNINGS:
             job.warnings.append(event.warning)
 

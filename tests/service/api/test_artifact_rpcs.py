@@ -53,14 +53,24 @@ async def test_a_job_shows_its_logs_and_keeps_its_request_and_lock(tmp_path: Pat
     async with running(make_config(tmp_path, package=package)) as (_, client):
         await client.import_flowers()
         job = await client.train()
-        (tmp_path / "data/runs" / job.name.split("/")[1] / "plan.json").write_text("{}")
+        run = tmp_path / "data/runs" / job.name.split("/")[1]
+        (run / "plan.json").write_text("{}")
+        for folder in ("tensorboard", "tensorboard/candidate-2"):
+            (run / folder).mkdir()
+            (run / folder / "events.out.tfevents.0001").write_bytes(b"points")
 
         listed = await client.artifacts.ListArtifacts(artifact_pb2.ListArtifactsRequest(parent=job.name))
         sent = await drain(client.artifacts.DownloadArtifact(download(job.name, "plan.json")))
         hidden = await refused(drain(client.artifacts.DownloadArtifact(download(job.name, "request.json"))))
 
         names = [one.path for one in listed.artifacts]
-        assert names == ["attempts/1/events.jsonl", "attempts/1/trainer.log", "plan.json"]
+        assert names == [
+            "attempts/1/events.jsonl",
+            "attempts/1/trainer.log",
+            "plan.json",
+            "tensorboard/candidate-2/events.out.tfevents.0001",
+            "tensorboard/events.out.tfevents.0001",
+        ]
         assert [chunk.data for chunk in sent] == [b"{}"]
         assert hidden.code == "NOT_FOUND"
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from cultivar.v1 import event_pb2
 from cultivar_trainer import evaluation, finetuning
 from cultivar_trainer.checkpoint import Weights, copy_tensors, restore_tensors, tensors_of
-from cultivar_trainer.errors import Cancelled
-from cultivar_trainer.loop import planning
+from cultivar_trainer.errors import Cancelled, TaskFailed
+from cultivar_trainer.loop import diagnosing, planning
 from cultivar_trainer.loop.job import TRAINING, Job, Phase
 from cultivar_trainer.loop.learner import Learner
 from cultivar_trainer.loop.memory import make_room, tell_memory, use_smaller_passes
@@ -43,6 +43,8 @@ def fit(job: Job, phase: Phase, state: dict[str, Any] | None = None) -> None:
             learner, under_way = _learner(job, phase), None
             planning.begin(job, phase, learner.step)
             _save(job, phase, learner, under_way)
+            if not phase.first_epoch:
+                diagnosing.before_training(job, phase)
         else:
             learner, under_way = _restored(job, phase, state)
         while not learner.over:
@@ -53,6 +55,9 @@ def fit(job: Job, phase: Phase, state: dict[str, Any] | None = None) -> None:
                 continue
             except torch.OutOfMemoryError:
                 pass  # recovered from outside: the exception holds the frames that hold the tensors
+            except TaskFailed:
+                diagnosing.diverged(job, phase, phase.first_epoch + learner.epoch)
+                raise
             del learner, under_way
             make_room(job)
             learner, under_way = _recover(job, phase)
@@ -113,6 +118,7 @@ def _epoch(job: Job, phase: Phase, learner: Learner, under_way: EpochUnderWay | 
     tell_epoch(job, figures, best=best, candidate=phase.candidate, eta_seconds=eta)
     if learner.stopped and learner.epoch < phase.epochs and phase.kind == TRAINING:  # else the job goes on
         job.journal.early_stopped(event_pb2.EarlyStopped(epoch=figures.epoch, best_epoch=history.best_epoch))
+    diagnosing.after_epoch(job, phase, figures, last=learner.over and phase.kind == TRAINING)
     # Told before it is saved: what a checkpoint knows of was told, unless the power went.
     _stop_or_save(job, phase, learner, None, stop)
 

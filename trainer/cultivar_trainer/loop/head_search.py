@@ -14,7 +14,7 @@ from torch.func import functional_call, vmap
 from cultivar_trainer import evaluation
 from cultivar_trainer.checkpoint import Saved, Weights
 from cultivar_trainer.errors import Cancelled
-from cultivar_trainer.loop import planning
+from cultivar_trainer.loop import diagnosing, planning
 from cultivar_trainer.loop.candidates import every_candidate_diverged
 from cultivar_trainer.loop.history import Histories, is_selected
 from cultivar_trainer.loop.job import Job, Phase
@@ -85,6 +85,8 @@ def search_heads(job: Job, phase: Phase, saved: Saved | None = None) -> Historie
         if saved is None:
             planning.begin(job, phase, 0)
             heads.save(under_way)
+            for position in heads.running:
+                diagnosing.before_training(job, phase, heads.head(position), candidate=position + 1)
         else:
             under_way = heads.load(saved.state)
         while heads.running:
@@ -135,6 +137,10 @@ class _Heads:
         """Positions of the candidates that have epochs to come."""
         return [at for at, one in enumerate(self._learners) if not one.over and not self._histories[at].diverged]
 
+    def head(self, position: int) -> nn.Module:
+        """Return a candidate's head."""
+        return self._stack.heads[position]
+
     def epoch_begun(self) -> EpochUnderWay:
         """Return an epoch that has seen nothing."""
         return EpochUnderWay.begun(torch.device(self._job.plan.device), (len(self._learners),))
@@ -174,6 +180,16 @@ class _Heads:
             logits, labels = _validate(phase, self._stack, job.plan.evaluation_batch)
             for position in running:
                 self._finish(position, logits[position], labels, under_way, len(running), time.perf_counter() - trained)
+        for position in running:
+            if not self._histories[position].diverged:
+                diagnosing.after_epoch(
+                    job,
+                    phase,
+                    self._histories[position].epochs[-1],
+                    self.head(position),
+                    candidate=position + 1,
+                    last=self._learners[position].over,
+                )
         self._epoch += 1
         self._stop_or_save(None, stop)
 
@@ -209,6 +225,7 @@ class _Heads:
         loss_sum, last = float(under_way.loss_sum[position]), learner.step + under_way.batches - 1
         if not math.isfinite(loss_sum) or not math.isfinite(metrics.loss):
             history.diverged = not_finite(last, learner.learning_rate(last)).message
+            diagnosing.diverged(job, self._phase, learner.epoch, self.head(position), candidate=position + 1)
             return
         figures, best = learner.finish_epoch(
             loss=loss_sum / under_way.images,

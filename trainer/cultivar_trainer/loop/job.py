@@ -11,6 +11,7 @@ from cultivar.v1 import state_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_trainer.batches import TrainingData, ValidationData
 from cultivar_trainer.checkpoint import Checkpoints, Weights
+from cultivar_trainer.diagnostics.job_diagnostics import Diagnostics
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.history import History
@@ -107,6 +108,8 @@ class Job:
     """Those that held in the run that this one repeats."""
     stop_after_epochs: int = 0
     """Whole epochs of all candidates together after which the run that this one repeats was ended; 0: it was not."""
+    diagnostics: Diagnostics | None = None
+    """Look at the network while it learns; None: nobody looks."""
     memory_told: bool = False
     """Whether this attempt has told what memory it takes."""
 

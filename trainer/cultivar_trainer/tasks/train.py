@@ -18,6 +18,7 @@ from cultivar_trainer.checkpoint import Checkpoints, Saved, digest, movable_name
 from cultivar_trainer.datasets.selection import Selection, select
 from cultivar_trainer.datasets.stores import Caches
 from cultivar_trainer.datasets.version import DatasetVersion
+from cultivar_trainer.diagnostics.job_diagnostics import Diagnostics
 from cultivar_trainer.errors import EpochsReached, TaskFailed
 from cultivar_trainer.execution import Plan
 from cultivar_trainer.journal import Journal
@@ -75,6 +76,7 @@ def _run(
             progress=Progress(histories=candidates(recipe)),
             repeated=repeated,
             stop_after_epochs=asked.stop_after_epochs,
+            diagnostics=_diagnostics(recipe, run_directory, prepared, journal),
         )
         histories, ended_early = _trained(job, prepared, caches, saved, export_only=asked.export_only)
         frozen = finetuning.check_frozen(prepared.network, certificate)
@@ -99,6 +101,20 @@ def _run(
             ),
             journal,
         )
+
+
+def _diagnostics(
+    recipe: pb.TrainingSpec, run_directory: RunDirectory, prepared: Prepared, journal: Journal
+) -> Diagnostics:
+    return Diagnostics(
+        recipe,
+        run_directory.path / "tensorboard",
+        journal,
+        candidates=len(candidates(recipe)),
+        train=prepared.train,
+        validation=prepared.validation,
+        num_classes=len(prepared.selection.classes),
+    )
 
 
 def _trained(
