@@ -128,6 +128,16 @@ class EvaluateRequest(TaskRequest):
     """Folder that keeps downloaded weights."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyReportRequest(TaskRequest):
+    """Task `report_study`: leaves report.html, report.md, curves.svg, curves.png and study.json in RUN_DIR."""
+
+    study: dict[str, Any]
+    """The TrainingStudy as proto JSON, its rows filled."""
+    runs: dict[str, str]
+    """Absolute path of the run directory of each job, by its name."""
+
+
 def to_json(request: TaskRequest) -> dict[str, Any]:
     """Return the form that the run directory keeps."""
     return asdict(request)

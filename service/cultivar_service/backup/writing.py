@@ -109,7 +109,7 @@ def _size_of(folder: Path) -> int:
 def _remove_others(partial: Path, named: set[str]) -> None:
     """Remove what an earlier copy of the catalog named and this one does not."""
     for folder in contents.FOLDERS:
-        depth = "*" if folder == "runs" else "*/*"
+        depth = "*" if folder in ("runs", "studies") else "*/*"
         for path in (partial / folder).glob(depth):
             if str(path.relative_to(partial)) not in named:
                 shutil.rmtree(path)

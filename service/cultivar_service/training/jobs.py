@@ -61,7 +61,7 @@ class Jobs:
         self._outlook = Outlook(catalog, log, runner, ageing=config.priority_ageing)
         self._tasks: list[asyncio.Task[None]] = []
         self.signals = log.signals
-        """Say when a job has new events."""
+        """Say when a job has new events, and by a study's name when something was done to one of its trials."""
 
     async def start(self) -> None:
         """Find the trainers that outlived the service before, and begin to work off the queue."""
@@ -130,8 +130,7 @@ class Jobs:
         Raises:
             TrainerNotInstalled, InsufficientDisk, QueueFull, AlreadyExists, NotFound: it can't be queued.
         """
-        self._executor.check_installed()
-        self._storage.check_free_space()
+        self.check_ready()
         job = training_pb2.TrainingJob(
             name=f"trainingJobs/{new_identifier()}",
             state=QUEUED,
@@ -149,10 +148,7 @@ class Jobs:
             if request_id and (first := _repeat(connection, request_id, digest)) is not None:
                 return first
             transitions.check_queue(connection, self._config.max_queued_jobs)
-            if find(connection, parse_dataset(recipe.dataset)) is None:  # deleted a moment ago
-                raise dataset_not_found(recipe.dataset, "spec.dataset")
-            if recipe.weights.startswith(MODELS):
-                _check_version(connection, recipe.weights, "spec.weights")
+            _check_sources(connection, recipe)
             if reproduces:
                 _check_version(connection, reproduces, "name")
             return jobs.insert(connection, job, request_id=request_id, request_digest=digest)
@@ -161,6 +157,31 @@ class Jobs:
         logger.info("job %s: queued, %s on %s", queued.name, recipe.architecture, recipe.dataset)
         self._scheduler.wake()
         return queued
+
+    def check_ready(self) -> None:
+        """Check that jobs can be queued at all.
+
+        Raises:
+            TrainerNotInstalled, InsufficientDisk: they can't.
+        """
+        self._executor.check_installed()
+        self._storage.check_free_space()
+
+    def insert_trials(self, connection: sa.Connection, trials: Sequence[training_pb2.TrainingJob]) -> None:
+        """Queue a study's jobs, in the transaction that makes the study: all of them or none. `wake` comes after it.
+
+        Raises:
+            QueueFull, NotFound: they can't be queued.
+        """
+        transitions.check_queue(connection, self._config.max_queued_jobs, more=len(trials))
+        for job in trials:
+            _check_sources(connection, job.recipe)
+            jobs.insert(connection, job, request_id="", request_digest=_digest(job.spec, ""))
+
+    def wake(self) -> None:
+        """Say that jobs were queued by `insert_trials`."""
+        self._log.count_soon()
+        self._scheduler.wake()
 
     async def cancel(self, job_id: str) -> training_pb2.TrainingJob:
         """Ask a job to stop; a job that has ended, or was asked before, stays as it is.
@@ -211,7 +232,7 @@ class Jobs:
 
         Raises:
             NotFound: there is no such job.
-            FailedPrecondition: it is not finished.
+            FailedPrecondition: it is not finished, or a study needs it.
             InsufficientDisk: the disk is full, and the job has no files whose room would do.
         """
         folder = self._config.runs / job_id
@@ -254,6 +275,14 @@ def _repeat(connection: sa.Connection, request_id: str, digest: str) -> training
             reason="REQUEST_ID_REUSED",
         )
     return job
+
+
+def _check_sources(connection: sa.Connection, recipe: training_spec_pb2.TrainingSpec) -> None:
+    """Check that what a recipe learns from was not deleted a moment ago."""
+    if find(connection, parse_dataset(recipe.dataset)) is None:
+        raise dataset_not_found(recipe.dataset, "spec.dataset")
+    if recipe.weights.startswith(MODELS):
+        _check_version(connection, recipe.weights, "spec.weights")
 
 
 def _check_version(connection: sa.Connection, name: str, field: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cultivar.v1 import state_pb2, training_pb2
-from cultivar_service.catalog import jobs, models, queue
+from cultivar_service.catalog import jobs, models, queue, studies
 from cultivar_service.catalog.datasets import find
 from cultivar_service.catalog.job_record import (
     CANCELLED,
@@ -107,34 +107,47 @@ def forget(connection: sa.Connection, job_id: str) -> None:
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it is not finished.
+        FailedPrecondition: it is not finished, or a study needs it.
     """
     check_ended(connection, job_id)
     jobs.delete(connection, job_id)
 
 
 def check_ended(connection: sa.Connection, job_id: str) -> None:
-    """Check that a job is finished.
+    """Check that a job is finished, and no study under way needs it.
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it is not.
+        FailedPrecondition: it is not finished, or a study needs it.
     """
     job = existing(connection, job_id)
     if job.state not in FINAL:
         raise FailedPrecondition(
             f"{job.name} is {state_name(job.state)}: cancel it and wait for its end", reason="JOB_NOT_FINISHED"
         )
+    if job.study and studies.is_under_way(connection, job.study):
+        raise FailedPrecondition(
+            f"{job.name} is a trial of {job.study}, which is not over: wait for its end, or cancel it",
+            reason="TRIAL_OF_STUDY",
+        )
 
 
-def check_queue(connection: sa.Connection, max_queued: int) -> None:
-    """Check that another job may wait.
+def check_queue(connection: sa.Connection, max_queued: int, *, more: int = 1) -> None:
+    """Check that so many more jobs may wait.
 
     Raises:
-        QueueFull: `max_queued` jobs do already.
+        QueueFull: there would be more than `max_queued`.
     """
-    if queue.length(connection) >= max_queued:
-        raise QueueFull(f"{max_queued} jobs wait already: cancel some", retry_after_s=60)
+    waiting = queue.length(connection)
+    if waiting + more <= max_queued:
+        return
+    if more == 1:
+        raise QueueFull(f"{waiting} jobs wait already: cancel some", retry_after_s=60)
+    raise QueueFull(
+        f"{waiting} jobs wait already, and {more} more would be over the limit of {max_queued}: cancel some, or ask "
+        "for fewer",
+        retry_after_s=60,
+    )
 
 
 def _check_exportable(connection: sa.Connection, job: training_pb2.TrainingJob, folder: Path) -> None:
