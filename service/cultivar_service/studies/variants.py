@@ -43,13 +43,19 @@ def check(spec: study_pb2.TrainingStudySpec) -> list[Violation]:
 
 
 def lay_over(base: pb.TrainingSpec, variant: study_pb2.StudyVariant) -> pb.TrainingSpec:
-    """Return a variant's spec: the base without what is cleared, with what is changed in its place."""
-    spec = pb.TrainingSpec()
+    """Return a variant's spec: the base without what is cleared, with what is changed in its place.
+
+    Fields that belong to the study stay the base's, so that only `check` speaks of them.
+    """
+    spec, changes = pb.TrainingSpec(), pb.TrainingSpec()
     spec.CopyFrom(base)
+    changes.CopyFrom(variant.changes)
     for row in FIELDS:
-        if any(row.path == one or row.path.startswith(f"{one}.") for one in variant.cleared):
+        if _is_owned(row.path):
+            row.clear(changes)
+        elif any(_is_below(row.path, one) for one in variant.cleared):
             row.clear(spec)
-    _replace(spec, variant.changes)
+    _replace(spec, changes)
     return spec
 
 

@@ -13,6 +13,8 @@ from running_service import Client, drain, eventually, make_config, refused, run
 from study_requests import RATES, base, cancel, create, delete, finished, get, make_study, reached, watch
 
 from cultivar.v1 import artifact_pb2, model_pb2, state_pb2, study_pb2, training_pb2
+from cultivar_service.backup.restoring import restore
+from cultivar_service.backup.writing import back_up
 from cultivar_service.catalog.study_record import CANCELLED, CANCELLING, EVALUATING, FAILED, RUNNING, SUCCEEDED
 from cultivar_service.config import Security
 
@@ -70,7 +72,7 @@ async def test_a_study_chooses_on_validation_tests_the_winner_and_draws_its_repo
         told = json.loads((tmp_path / "data/studies" / study.name.split("/")[1] / "study.json").read_text())
         assert told["study"]["rows"][1]["testAccuracy"]["count"] == 2
         assert told["study"]["spec"]["title"] == "rates"
-        assert all(Path(folder).is_dir() for folder in told["runs"].values())
+        assert set(told["runs"].values()) == {str(folder) for folder in (tmp_path / "data/runs").iterdir()}
         assert sorted(told["runs"]) == sorted(one.training_job for one in study.trials)
         assert [event.number for event in events] == list(range(1, len(events) + 1))
         assert [event.state_changed for event in events if event.HasField("state_changed")] == [
@@ -195,6 +197,7 @@ async def test_a_study_is_picked_up_where_it_was_while_trials_run_and_while_it_e
         kept = await get(client, study.name)
         version = model_pb2.DeleteModelVersionRequest(name=kept.trials[1].model_version)
         in_use = await refused(client.models.DeleteModelVersion(version))
+        await asyncio.to_thread(back_up, config, tmp_path / "backup")
     (tmp_path / "data/datasets/flowers/1/go").touch()
 
     async with running(config) as (_, client):
@@ -208,6 +211,12 @@ async def test_a_study_is_picked_up_where_it_was_while_trials_run_and_while_it_e
     assert (kinds.count("winner_chosen"), kinds.count("trial_tested")) == (1, 1)
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     assert [move.actor for move in model.live_history] == [study.name]
+
+    elsewhere = make_config(tmp_path / "elsewhere", behaviour="succeed", package=package)
+    await asyncio.to_thread(restore, elsewhere, tmp_path / "backup")
+    async with running(elsewhere) as (_, client):
+        assert (await finished(client, study.name)).winner == "low"
+        assert "report.html" in await artifacts(client, study.name)
 
 
 @pytest.mark.slow
