@@ -163,6 +163,8 @@ class Config:
     """Seconds that evaluating a model may take."""
     inspect_deadline_s: float = 600.0
     """Seconds that drawing what a network looks at may take."""
+    report_deadline_s: float = 300.0
+    """Seconds that drawing a study's report may take."""
     check_deadline_s: float = 3600.0
     """Seconds that checking a data set may take."""
     max_message_bytes: int = 32 << 20
@@ -257,6 +259,11 @@ class Config:
         return self.data_dir / "runs"
 
     @property
+    def studies(self) -> Path:
+        """Reports of training studies, a folder each."""
+        return self.data_dir / "studies"
+
+    @property
     def models(self) -> Path:
         """Packages of model versions, NAME/VERSION each."""
         return self.data_dir / "models"
@@ -294,6 +301,7 @@ class Config:
             self.uploads,
             self.imports,
             self.runs,
+            self.studies,
             self.models,
             self.evaluations,
             self.caches,

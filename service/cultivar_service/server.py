@@ -20,7 +20,10 @@ from cultivar_service.api.models import ModelApi
 from cultivar_service.api.open_inference.service import OpenInferenceApi
 from cultivar_service.api.predictions import PredictionApi
 from cultivar_service.api.previews import PreviewApi
+from cultivar_service.api.recipes import Recipes
 from cultivar_service.api.reproductions import ReproductionApi
+from cultivar_service.api.studies import StudyApi
+from cultivar_service.api.study_plans import StudyPlans
 from cultivar_service.api.training import TrainingApi
 from cultivar_service.api.uploads import UploadApi
 from cultivar_service.api.weights import WeightSources
@@ -45,6 +48,9 @@ from cultivar_service.serving.publisher import Publisher
 from cultivar_service.serving.registry import Registry
 from cultivar_service.serving.resolver import Resolver
 from cultivar_service.serving.versions import Versions
+from cultivar_service.studies.readings import Readings
+from cultivar_service.studies.reports import Reports
+from cultivar_service.studies.studies import Studies
 from cultivar_service.telemetry.gpu import GpuCollector
 from cultivar_service.telemetry.http import MetricsServer
 from cultivar_service.telemetry.metrics import Metrics
@@ -73,6 +79,8 @@ class Service:
     """Makes versions of packages."""
     jobs: Jobs
     """Training jobs."""
+    studies: Studies
+    """Comparisons of several ways to train."""
     uploads: Uploads
     """Archives that clients send."""
     housekeeper: Housekeeper
@@ -98,7 +106,7 @@ class Service:
         self._registry = registry = Registry(config, catalog, metrics, self._tell_model_health)
         versions = Versions(catalog, registry)
         self._live = live = LiveVersions(catalog, registry, versions)
-        self.publisher = publisher = Publisher(config, catalog, registry, live, metrics)
+        self.publisher = publisher = Publisher(config, catalog, registry, versions, live, metrics)
         resolver = Resolver(catalog, registry, versions)
         self._predictor = Predictor(max_queued_images=config.max_queued_images, metrics=metrics.predictions)
         self.uploads = uploads = Uploads(config, catalog, storage)
@@ -121,6 +129,17 @@ class Service:
         version_evaluations = VersionEvaluations(config, catalog, measured)
         evaluations = EvaluationApi(config, catalog, resolver, measured, version_evaluations)
         sources = WeightSources(config.models, catalog, resolver)
+        recipes = Recipes(catalog, sources, descriptions, config.weights_dir)
+        drawing = Calls(config, storage, executor, "report_study", deadline_s=config.report_deadline_s)
+        self.studies = Studies(
+            config,
+            catalog,
+            self.jobs,
+            publisher,
+            Readings(catalog, version_evaluations),
+            Reports(config, storage, drawing),
+            metrics,
+        )
         deletion = Deletion(config, catalog, storage, registry, live, metrics)
         work = (self.jobs, self._imports)
         self.housekeeper = Housekeeper(config, catalog, storage, deletion, work, metrics.disk)
@@ -132,8 +151,9 @@ class Service:
                     UploadApi(config, catalog, uploads),
                 ),
                 training_pb2.DESCRIPTOR.services_by_name["TrainingService"]: (
-                    TrainingApi(catalog, self.jobs, sources, descriptions, config.weights_dir),
+                    TrainingApi(catalog, self.jobs, recipes),
                     JobStreamsApi(config, catalog, self.jobs.signals),
+                    StudyApi(catalog, self.studies, StudyPlans(catalog, recipes)),
                     ArchitecturesApi(descriptions),
                     PreviewApi(config, catalog, previews),
                     GpuApi(occupancy),
@@ -201,6 +221,7 @@ class Service:
         self.uploads.start()
         await self._imports.start()
         await self.jobs.start()
+        await self.studies.start()
         self.housekeeper.start()
         await self._grpc.start()
         await self._grpc.serve()
@@ -215,6 +236,7 @@ class Service:
         """Drain requests, leave trainers to themselves, release everything."""
         await self.drain()
         await self.housekeeper.close()
+        await self.studies.close()
         await self.jobs.close()
         await self._imports.close()
         await self.uploads.close()

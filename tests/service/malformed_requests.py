@@ -54,6 +54,13 @@ SOUND = {
     "GetDataset": {"name": KEPT},
     "CreateUpload": {"size_bytes": 10, "sha256": "0" * 64, "request_id": "one"},
     "CreateTrainingJob": {"spec": _SPEC},
+    "CreateTrainingStudy": {
+        "spec": {
+            "base": _SPEC,
+            "variants": [{"variant": "one"}, {"variant": "two", "changes": {"epochs": 1}}],
+            "seeds": [1, 2],
+        },
+    },
     "DescribeArchitecture": {"name": "lenet5", "num_classes": 3, "input_size": 32},
     "CalculateLayer": {
         "kind": "LAYER_KIND_CONV",

@@ -3,7 +3,8 @@
 Behaviours of `train`: succeed, crash (after an epoch), stubborn (ignores SIGTERM), gated (waits for RUN_DIR/go after
 its first epoch; stops when told to), silent-end (no result), foreign (writes what a trainer must not), slow-lock (takes
 its lock late), fail, out-of-memory, mortal (dies after every epoch, and goes on after the last checkpoint), flaky (dies
-in its first attempt only). All but fail export when they are asked to.
+in its first attempt only), graded (figures that follow from learning rate and seed; fails with 3 epochs),
+without-report (draws no study's report). All but fail export when they are asked to.
 
 Task `combine` leaves the package at once; where it is gated, when RUN_DIR/go is there.
 
@@ -88,11 +89,15 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
         events.write(event_pb2.JobEvent(state_changed=state, number=77, attempt=9))
         with (run.events(1)).open("a") as file:
             file.write("{half a line\n")
-    if behaviour in ("fail", "out-of-memory"):
+    graded = behaviour == "graded"
+    if behaviour in ("fail", "out-of-memory") or (graded and request["recipe"]["epochs"] == 3):
         return None
     attempt, epochs, checkpoint = run.read_request()[0], request["recipe"]["epochs"], run.path / "epochs"
     events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_PREPARING))
     events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_TRAINING))
+    if graded:
+        splits = [event_pb2.SplitSummary(split="train", image_count=30)]
+        events.write(event_pb2.JobEvent(data_prepared=event_pb2.DataPrepared(splits=splits)))
     trained = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for epoch in () if request["export_only"] else range(trained + 1, epochs + 1):
         finished = event_pb2.EpochFinished(
@@ -104,6 +109,9 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
             best=epoch == 1,
             images_per_second=100,
             host_memory_bytes=1 << 20,
+            train_seconds=2.0 if graded else 0.0,
+            val_seconds=0.5 if graded else 0.0,
+            step=3 * epoch if graded else 0,
         )
         events.write(event_pb2.JobEvent(epoch_finished=finished))
         print(f"epoch {epoch}/{epochs}", flush=True)
@@ -117,7 +125,8 @@ def train(behaviour: str, package: Path, run: RunDirectory, request: dict, event
         if behaviour == "silent-end":
             os._exit(3)
     events.write(event_pb2.JobEvent(phase_entered=state_pb2.TRAINING_PHASE_EXPORTING))
-    metrics = event_pb2.SplitMetrics(split="val", image_count=30, loss=0.5, accuracy=0.9, top5_accuracy=1)
+    accuracy = grade(request["recipe"]) if graded else 0.9
+    metrics = event_pb2.SplitMetrics(split="val", image_count=30, loss=0.5, accuracy=accuracy, top5_accuracy=1)
     events.write(event_pb2.JobEvent(split_evaluated=metrics))
     shutil.copytree(package, run.package)
     return {}
@@ -132,6 +141,10 @@ def combine(behaviour: str, package: Path, run: RunDirectory, request: dict, eve
         wait_for(run.path / "go")
     shutil.copytree(package, run.package)
     return {}
+
+
+def grade(recipe: dict) -> float:
+    return 0.5 + recipe["optimizer"]["learningRate"] + 0.01 * int(recipe["seed"])
 
 
 def describe(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict:
@@ -187,6 +200,15 @@ def inspect(behaviour: str, _: Path, run: RunDirectory, request: dict, events: E
     return {"layers": ["conv"], "channels": [{"layer": "conv", "channel": 2, "value": 0.5}], "newer": 1}
 
 
+def report_study(behaviour: str, _: Path, run: RunDirectory, request: dict, events: EventWriter) -> dict | None:
+    if behaviour == "without-report":
+        return None
+    for name in ("report.html", "report.md", "curves.svg", "curves.png"):
+        (run.path / name).write_text(name)
+    (run.path / "study.json").write_text(json.dumps(request))
+    return {}
+
+
 def wait_for(path: Path) -> None:
     while not path.exists():
         time.sleep(0.02)
@@ -200,6 +222,7 @@ TASKS = {
     "evaluate": evaluate,
     "preview": preview,
     "inspect": inspect,
+    "report_study": report_study,
 }
 
 if __name__ == "__main__":

@@ -23,10 +23,12 @@ ALLOWED = {
     "datasets": BELOW | {"trainers"},
     "training": BELOW | {"trainers", "placement"},
     "serving": BELOW,
+    "studies": BELOW | {"trainers", "training"},
     "housekeeping": BELOW | {"serving"},
-    "api": BELOW | {"trainers", "placement", "datasets", "training", "serving"},
+    "api": BELOW | {"trainers", "placement", "datasets", "training", "serving", "studies"},
     "transport": BASE | {"tokens", "telemetry", "api"},
-    "server": BELOW | {"trainers", "placement", "datasets", "training", "serving", "housekeeping", "api", "transport"},
+    "server": BELOW
+    | {"trainers", "placement", "datasets", "training", "serving", "studies", "housekeeping", "api", "transport"},
     "__main__": BASE | {"administration", "server"},
 }
 """Parts that each part may import, beside itself."""

@@ -1,4 +1,4 @@
-"""ArtifactService: lists and sends the files that jobs, data sets and model versions leave."""
+"""ArtifactService: lists and sends the files that jobs, studies, data sets and model versions leave."""
 
 import asyncio
 import os
@@ -14,12 +14,20 @@ from cultivar_contract.violations import Violation
 from cultivar_service.api.fields import check_not_negative
 from cultivar_service.api.lookup import ready_dataset
 from cultivar_service.caller import Caller
-from cultivar_service.catalog import evaluations, jobs, models
+from cultivar_service.catalog import evaluations, jobs, models, studies
 from cultivar_service.catalog.database import Catalog
-from cultivar_service.catalog.references import job_not_found, model_not_found, parse_dataset, parse_job
+from cultivar_service.catalog.references import (
+    job_not_found,
+    model_not_found,
+    parse_dataset,
+    parse_job,
+    parse_study,
+    study_not_found,
+)
 from cultivar_service.config import Config
 from cultivar_service.errors import FailedPrecondition, NotFound, OutOfRange, required
 from cultivar_service.serving.resolver import Resolver
+from cultivar_service.studies import reports
 
 _CHUNK_BYTES = 1 << 20
 _JOB_FILES = (
@@ -61,7 +69,7 @@ class ArtifactApi:
     async def list_artifacts(
         self, request: artifact_pb2.ListArtifactsRequest, _: Caller
     ) -> artifact_pb2.ListArtifactsResponse:
-        """Answer the files of a job, a data set version or a model version."""
+        """Answer the files of a job, a study, a data set version or a model version."""
         parent = await self._parent(request.parent)
         artifacts = await asyncio.to_thread(_list, parent)
         return artifact_pb2.ListArtifactsResponse(parent=parent.name, artifacts=artifacts)
@@ -96,6 +104,12 @@ class ArtifactApi:
             if job is None:
                 raise job_not_found(text, "parent")
             return _Parent(job.name, self._config.runs / job_id, None, _JOB_FILES)
+        if text.startswith("trainingStudies/"):
+            study_id = parse_study(text, "parent")
+            study = await self._catalog.read(lambda connection: studies.get(connection, study_id))
+            if study is None:
+                raise study_not_found(text, "parent")
+            return _Parent(study.name, self._config.studies / study_id, None, reports.FILES)
         if text.startswith("datasets/"):
             dataset = await ready_dataset(self._catalog, text, "parent")
             assert dataset is not None  # one was named
@@ -112,13 +126,13 @@ class ArtifactApi:
         except DamagedPackage as error:
             raise FailedPrecondition(f"{found.name}: {error}", reason="PACKAGE_DAMAGED") from error
         measured = await self._catalog.read(lambda connection: evaluations.of_models(connection, {found.onnx_sha256}))
-        reports = {
+        later = {
             f"evaluations/{_named(one.evaluation)}/{file}": path
             for one in measured
             for file in (package.REPORT_PAGE, package.REPORT_JSON)
             if (path := self._config.evaluations / one.key.folder / file).is_file()
         }
-        return _Parent(found.name, folder, dict(opened.manifest.get("files", {})), elsewhere=reports)
+        return _Parent(found.name, folder, dict(opened.manifest.get("files", {})), elsewhere=later)
 
 
 def _list(parent: _Parent) -> list[artifact_pb2.Artifact]:

@@ -2,7 +2,7 @@
 
 import math
 
-from cultivar.v1 import training_pb2
+from cultivar.v1 import study_pb2, training_pb2
 from cultivar_service.errors import InvalidRequest
 
 _MAX_REQUEST_ID = 128
@@ -32,7 +32,11 @@ def check_not_negative(value: int, field: str) -> int:
     return value
 
 
-def check_heartbeat(request: training_pb2.WatchTrainingJobRequest | training_pb2.StreamTrainingLogsRequest) -> float:
+def check_heartbeat(
+    request: training_pb2.WatchTrainingJobRequest
+    | training_pb2.StreamTrainingLogsRequest
+    | study_pb2.WatchTrainingStudyRequest,
+) -> float:
     """Return the quiet seconds after which a stream tells that it lives; infinite: never.
 
     Raises:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from cultivar_contract import files
 from cultivar_contract.names import OutsideFolder, inside
-from cultivar_service.catalog import datasets, folders, jobs, models
+from cultivar_service.catalog import datasets, folders, jobs, models, studies
 from cultivar_service.catalog.database import read_only
 from cultivar_service.catalog.references import parse_dataset, parse_version
 
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 """Of the listing; a newer one is refused."""
 LISTING = "backup.json"
 CATALOG = "catalog.sqlite"
-FOLDERS = ("datasets", "evaluations", "models", "runs")
+FOLDERS = ("datasets", "evaluations", "models", "runs", "studies")
 
 
 class BackupRefused(ValueError):
@@ -148,8 +148,7 @@ def _named_folders(connection: sa.Connection) -> list[Folder]:
         model, number = parse_version(one.name)
         path = f"models/{model}/{number}"
         versions.append(Folder(path=path, is_final=True, is_required=one.state == models.READY))
-    reports = [
-        Folder(path=f"evaluations/{one}", is_final=True, is_required=False)
-        for one in sorted(folders.evaluations(connection))
-    ]
+    evaluated = [f"evaluations/{one}" for one in sorted(folders.evaluations(connection))]
+    compared = [f"studies/{one}" for one in studies.identifiers(connection)]
+    reports = [Folder(path=one, is_final=True, is_required=False) for one in (*evaluated, *compared)]
     return [*runs, *data, *versions, *reports]

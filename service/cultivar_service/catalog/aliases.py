@@ -104,6 +104,17 @@ def move_live_back(connection: sa.Connection, model: str, earlier: Earlier, *, a
     _append(connection, model, earlier.version, actor, reason, before=earlier.before)
 
 
+def was_made_live_by(connection: sa.Connection, model: str, version: int, actor: str) -> bool:
+    """Tell whether somebody has made a version live before."""
+    query = sa.select(alias_history.c.sequence).where(
+        alias_history.c.model == model,
+        alias_history.c.alias == LIVE,
+        alias_history.c.version == version,
+        alias_history.c.actor == actor,
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def earlier_live(connection: sa.Connection, model: str) -> Earlier | None:
     """Return the newest entry before the current one whose version is another one and READY."""
     live = live_version(connection, model)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from cultivar.v1 import dataset_pb2, event_pb2, model_pb2
 from cultivar_service.catalog.evaluations import of_models
-from cultivar_service.catalog.tables import datasets, jobs, versions
+from cultivar_service.catalog.tables import datasets, jobs, studies, versions
 
 FILES_MISSING = "FILES_MISSING"
 """Reason of a version's error where its folder is gone."""
@@ -20,6 +20,11 @@ HasFolder = Callable[[str, int], bool]
 def runs(connection: sa.Connection) -> set[str]:
     """Return the identifiers of all jobs: each may have a run directory."""
     return set(connection.execute(sa.select(jobs.c.id)).scalars())
+
+
+def study_reports(connection: sa.Connection) -> set[str]:
+    """Return the identifiers of all studies: each may have a folder of its report."""
+    return set(connection.execute(sa.select(studies.c.id)).scalars())
 
 
 def imports(connection: sa.Connection) -> set[str]:

@@ -62,6 +62,12 @@ def newest(connection: sa.Connection, job_id: str) -> tuple[int, int] | None:
     return None if row is None else (int(row[0]), int(row[1] or 0))
 
 
+def states(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, int]:
+    """Return the states of those of these jobs that exist."""
+    query = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(job_ids))
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
+
+
 def by_request_id(connection: sa.Connection, request_id: str) -> tuple[training_pb2.TrainingJob, str] | None:
     """Return the job that a request made, and the request's digest."""
     query = sa.select(jobs.c.resource, jobs.c.request_digest).where(jobs.c.request_id == request_id)

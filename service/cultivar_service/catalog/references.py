@@ -14,6 +14,7 @@ _ID = re.compile(r"[a-z0-9-]{1,64}")
 _JOB_REMEDY = "`cultivar jobs list` shows those that do"
 _MODEL_REMEDY = "`cultivar models list` shows those that do"
 _DATASET_REMEDY = "`cultivar datasets list` shows those that do"
+_STUDY_REMEDY = "ListTrainingStudies shows those that do"
 _UPLOAD_REMEDY = "it may have expired, or an import consumed it: upload again"
 
 
@@ -55,6 +56,18 @@ def parse_job(text: str, field: str = "name") -> str:
     identifier = required(text, field).removeprefix("trainingJobs/")
     if not _ID.fullmatch(identifier):
         raise job_not_found(text, field)
+    return identifier
+
+
+def parse_study(text: str, field: str = "name") -> str:
+    """Return a study's identifier.
+
+    Raises:
+        InvalidRequest, NotFound: the text is empty, or names no study that could be.
+    """
+    identifier = required(text, field).removeprefix("trainingStudies/")
+    if not _ID.fullmatch(identifier):
+        raise study_not_found(text, field)
     return identifier
 
 
@@ -140,6 +153,11 @@ def is_version(text: str) -> bool:
 def job_not_found(text: str, field: str = "name") -> NotFound:
     """Make the error for a job that does not exist."""
     return NotFound("training job", text, field=field, remedy=_JOB_REMEDY)
+
+
+def study_not_found(text: str, field: str = "name") -> NotFound:
+    """Make the error for a study that does not exist."""
+    return NotFound("training study", text, field=field, remedy=_STUDY_REMEDY)
 
 
 def model_not_found(text: str, field: str = "name") -> NotFound:

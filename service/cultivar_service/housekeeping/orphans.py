@@ -50,6 +50,7 @@ class Orphans:
         self._metrics = metrics
         self._kinds = (
             _Kind(name="run", root=config.runs, is_ours=_is_run, depth=1, known=folders.runs),
+            _Kind(name="study", root=config.studies, is_ours=_is_run, depth=1, known=folders.study_reports),
             _Kind(name="import", root=config.imports, is_ours=_is_run, depth=1, known=folders.imports),
             _Kind(
                 name="dataset_version",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from cultivar_service.catalog import aliases, jobs, models
+from cultivar_service.catalog import aliases, jobs, models, studies
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.references import model_not_found
 from cultivar_service.catalog.storage import DataDirectory
@@ -44,7 +44,7 @@ class Deletion:
         Raises:
             NotFound: there is no such version.
             FailedPrecondition: an alias points to it, it is being loaded, or an unfinished job starts from it,
-                repeats or combines it.
+                repeats or combines it, or a study under way compares it.
         """
         name = models.version_name(model, version)
 
@@ -77,7 +77,7 @@ class Deletion:
         Raises:
             NotFound: there is no such model.
             FailedPrecondition: an alias other than `live` points to one of its versions, one is being loaded, or an
-                unfinished job starts from one, repeats or combines it.
+                unfinished job starts from one, repeats or combines it, or a study under way compares it.
         """
 
         def forget(connection: sa.Connection) -> None:
@@ -112,4 +112,9 @@ def _check_unused(connection: sa.Connection, name: str) -> None:
         raise FailedPrecondition(
             f"{name} is what {user} starts from, repeats or combines: wait for its end, or cancel it",
             reason="VERSION_IN_USE",
+        )
+    study = studies.user_of_version(connection, name)
+    if study:
+        raise FailedPrecondition(
+            f"{name} is what {study} compares: wait for its end, or cancel it", reason="VERSION_IN_USE"
         )

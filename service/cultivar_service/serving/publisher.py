@@ -7,17 +7,20 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cultivar.v1 import dataset_pb2, event_pb2, model_pb2, training_pb2
+from cultivar.v1 import training_spec_pb2 as spec_pb2
 from cultivar_contract import files, package
 from cultivar_contract.package import DamagedPackage
-from cultivar_service.catalog import models, readings
+from cultivar_service.catalog import aliases, models, readings
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.models import Publication
+from cultivar_service.catalog.references import parse_version
 from cultivar_service.config import Config
 from cultivar_service.errors import Unavailable
 from cultivar_service.serving.engine import LoadedVersion
 from cultivar_service.serving.live import LiveVersions
 from cultivar_service.serving.registry import Registry
 from cultivar_service.serving.score import Score, goes_live
+from cultivar_service.serving.versions import Versions
 from cultivar_service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -27,11 +30,18 @@ class Publisher:
     """The one place where versions come to be."""
 
     def __init__(
-        self, config: Config, catalog: Catalog, registry: Registry, live: LiveVersions, metrics: Metrics
+        self,
+        config: Config,
+        catalog: Catalog,
+        registry: Registry,
+        versions: Versions,
+        live: LiveVersions,
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._catalog = catalog
         self._registry = registry
+        self._versions = versions
         self._live = live
         self._metrics = metrics
 
@@ -79,6 +89,49 @@ class Publisher:
             await self._registry.cannot_answer(model)
         logger.info("%s: READY, %s: %s", publication.model_version, "live" if live else "not live", reason)
         return publication
+
+    async def offer(self, name: str, policy: spec_pb2.PublishPolicy, *, actor: str) -> tuple[bool, str]:
+        """Let a READY version go live where a publish policy says so; asking again moves nothing.
+
+        Args:
+            name: `models/flowers/versions/3`.
+            policy: the rule.
+            actor: on whose behalf, for the history.
+
+        Returns:
+            Whether it went live, and why or why not.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition, Unavailable: it can't answer.
+        """
+        model, version = parse_version(name)
+        loaded = await self._versions.load(model, version, field="name")  # outside the lock: it may take a while
+        try:
+            score = Score.of(loaded.manifest)
+        except DamagedPackage as error:
+            return False, str(error)
+        async with self._live.moving(model):
+            loaded = await self._versions.load(model, version, field="name")
+            if await self._catalog.read(lambda connection: aliases.was_made_live_by(connection, model, version, actor)):
+                return True, "as decided before"
+            answering = self._registry.live(model)
+            if answering is not None and answering.name == name:
+                return False, "it is live already"
+            live, reason = goes_live(
+                policy,
+                score,
+                None if answering is None else answering.name,
+                {} if answering is None else answering.manifest,
+            )
+            if live:
+                await self._catalog.record(
+                    lambda connection: aliases.move_live(connection, model, version, actor=actor, reason=reason)
+                )
+                await self._live.swap(loaded)
+                await self._registry.cannot_answer(model)
+        logger.info("%s: %s for %s: %s", name, "live" if live else "not live", actor, reason)
+        return live, reason
 
     async def _reject(self, job: training_pb2.TrainingJob, version: int, message: str, reason: str) -> Publication:
         model = job.recipe.model

@@ -9,7 +9,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from cultivar.v1 import event_pb2, state_pb2
+from cultivar.v1 import event_pb2, state_pb2, study_pb2
 from cultivar_service.telemetry.disk import DiskMetrics
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -21,6 +21,7 @@ BATCH_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Probability."""
 _STATE_PREFIX = "TRAINING_JOB_STATE_"
+_STUDY_STATE_PREFIX = "TRAINING_STUDY_STATE_"
 
 
 class Metrics:
@@ -37,6 +38,8 @@ class Metrics:
 
         self._jobs = Gauge("cultivar_training_jobs", "Training jobs by state.", ["state"], registry=registry)
         self.set_job_counts({})
+        self._studies = Gauge("cultivar_training_studies", "Training studies by state.", ["state"], registry=registry)
+        self.set_study_counts({})
         self.queue_length = Gauge("cultivar_training_queue_length", "Jobs that wait.", registry=registry)
         self.queue_wait = Histogram(
             "cultivar_training_queue_wait_seconds",
@@ -98,6 +101,11 @@ class Metrics:
         """Show the number of jobs in every state."""
         for value in state_pb2.TrainingJobState.DESCRIPTOR.values[1:]:
             self._jobs.labels(value.name.removeprefix(_STATE_PREFIX)).set(counts.get(value.number, 0))
+
+    def set_study_counts(self, counts: Mapping[int, int]) -> None:
+        """Show the number of studies in every state."""
+        for value in study_pb2.TrainingStudyState.DESCRIPTOR.values[1:]:
+            self._studies.labels(value.name.removeprefix(_STUDY_STATE_PREFIX)).set(counts.get(value.number, 0))
 
     def show_job(self, job_id: str, *, epochs: int, latest: event_pb2.EpochFinished | None) -> None:
         """Show how far a running job is."""

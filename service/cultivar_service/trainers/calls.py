@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +68,7 @@ class Calls:
         what: str,
         output: str = "",
         left: Sequence[str] = (),
+        keep: Callable[[Path], None] | None = None,
         deadline_s: float | None = None,
     ) -> AsyncGenerator[event_pb2.Progress | Done, None]:
         """Yield how far the task is, and at last what it left. Closed before its end, it kills the process.
@@ -77,6 +78,7 @@ class Calls:
             what: what the request is about, for messages.
             output: name of the file in the run directory that the caller wants; a task that leaves none has failed.
             left: names of files that the caller wants where they are there.
+            keep: called with the run directory of a task that succeeded, on a thread, to copy what is to stay of it.
             deadline_s: seconds that the process gets, where they are fewer than this task's own.
 
         Raises:
@@ -114,7 +116,10 @@ class Calls:
                             await asyncio.sleep(TICK_S)
                 finally:
                     await trainer.kill()
-                yield await asyncio.to_thread(self._read, directory, what, output, left)
+                done = await asyncio.to_thread(self._read, directory, what, output, left)
+                if keep is not None:
+                    await asyncio.to_thread(keep, directory.path)
+                yield done
         finally:
             self._slots.release()
 
@@ -124,10 +129,11 @@ class Calls:
         *,
         what: str,
         output: str = "",
+        keep: Callable[[Path], None] | None = None,
         deadline_s: float | None = None,
     ) -> Done:
         """Return what the task left; arguments and errors as in `run`."""
-        async with aclosing(self.run(request, what=what, output=output, deadline_s=deadline_s)) as updates:
+        async with aclosing(self.run(request, what=what, output=output, keep=keep, deadline_s=deadline_s)) as updates:
             async for update in updates:
                 if isinstance(update, Done):
                     return update

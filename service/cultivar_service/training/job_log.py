@@ -33,7 +33,7 @@ class JobLog:
         self._catalog = catalog
         self._metrics = metrics
         self.signals = Signals()
-        """Say when a job has new events."""
+        """Say when a job has new events, and by a study's name when something was done to one of its trials."""
         self.changes = 0
         """How often a job's state has changed, here."""
         self._uncounted = asyncio.Event()
@@ -53,7 +53,9 @@ class JobLog:
             self.changes += 1
             self.signals.notify(ANY_JOB)
             self.tell(jobs.identifier(job))
-            self._uncounted.set()
+            if job.study:
+                self.signals.notify(job.study)
+            self.count_soon()
         return job
 
     async def append(
@@ -67,6 +69,10 @@ class JobLog:
     def tell(self, job_id: str) -> None:
         """Wake those who wait for a job's events."""
         self.signals.notify(job_id)
+
+    def count_soon(self) -> None:
+        """Say that the number of jobs in some state has changed."""
+        self._uncounted.set()
 
     async def count(self) -> None:
         """Show the number of jobs in every state."""

@@ -62,7 +62,7 @@ class Jobs:
         self._holds = holds.Holds(catalog, log, self._scheduler.wake)
         self._tasks: list[asyncio.Task[None]] = []
         self.signals = log.signals
-        """Say when a job has new events."""
+        """Say when a job has new events, and by a study's name when something was done to one of its trials."""
 
     async def start(self) -> None:
         """Find the trainers that outlived the service before, and begin to work off the queue."""
@@ -180,8 +180,7 @@ class Jobs:
         self, new: Sequence[training_pb2.TrainingJob], request_id: str, digest: str
     ) -> training_pb2.TrainingJob:
         """Queue jobs, all or none; return the last, which the request made."""
-        self._executor.check_installed()
-        self._storage.check_free_space()
+        self.check_ready()
         last = new[-1]
         recipe, reproduces = last.recipe, last.reproduces
 
@@ -189,11 +188,7 @@ class Jobs:
             if request_id and (first := _repeat(connection, request_id, digest)) is not None:
                 return first
             transitions.check_queue(connection, self._config.max_queued_jobs, adding=len(new))
-            if find(connection, parse_dataset(recipe.dataset)) is None:  # deleted a moment ago
-                raise dataset_not_found(recipe.dataset, "spec.dataset")
-            trains = not new[0].HasField("combination")
-            if trains and recipe.weights.startswith(MODELS):
-                _check_version(connection, recipe.weights, "spec.weights")
+            _check_sources(connection, new[0])
             if reproduces:
                 _check_version(connection, reproduces, "name")
             for member in new[:-1]:
@@ -213,6 +208,31 @@ class Jobs:
         logger.info("job %s: queued, %s on %s", queued.name, recipe.architecture, recipe.dataset)
         self._scheduler.wake()
         return queued
+
+    def check_ready(self) -> None:
+        """Check that jobs can be queued at all.
+
+        Raises:
+            TrainerNotInstalled, InsufficientDisk: they can't.
+        """
+        self._executor.check_installed()
+        self._storage.check_free_space()
+
+    def insert_trials(self, connection: sa.Connection, trials: Sequence[training_pb2.TrainingJob]) -> None:
+        """Queue a study's jobs, in the transaction that makes the study: all of them or none. `wake` comes after it.
+
+        Raises:
+            QueueFull, NotFound: they can't be queued.
+        """
+        transitions.check_queue(connection, self._config.max_queued_jobs, adding=len(trials))
+        for job in trials:
+            _check_sources(connection, job)
+            jobs.insert(connection, job, request_id="", request_digest=_digest(job.spec, ""))
+
+    def wake(self) -> None:
+        """Say that jobs were queued by `insert_trials`."""
+        self._log.count_soon()
+        self._scheduler.wake()
 
     async def cancel(self, job_id: str) -> training_pb2.TrainingJob:
         """Ask a job to stop; a job that has ended, or was asked before, stays as it is.
@@ -276,7 +296,7 @@ class Jobs:
 
         Raises:
             NotFound: there is no such job.
-            FailedPrecondition: it is not finished.
+            FailedPrecondition: it is not finished, or a study needs it.
             InsufficientDisk: the disk is full, and the job has no files whose room would do.
         """
         folder = self._config.runs / job_id
@@ -342,6 +362,15 @@ def _repeat(connection: sa.Connection, request_id: str, digest: str) -> training
             reason="REQUEST_ID_REUSED",
         )
     return job
+
+
+def _check_sources(connection: sa.Connection, job: training_pb2.TrainingJob) -> None:
+    """Check that what a job learns from was not deleted a moment ago."""
+    recipe = job.recipe
+    if find(connection, parse_dataset(recipe.dataset)) is None:
+        raise dataset_not_found(recipe.dataset, "spec.dataset")
+    if recipe.weights.startswith(MODELS) and not job.HasField("combination"):
+        _check_version(connection, recipe.weights, "spec.weights")
 
 
 def _check_version(connection: sa.Connection, name: str, field: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cultivar.v1 import state_pb2, training_pb2
-from cultivar_service.catalog import jobs, models, queue
+from cultivar_service.catalog import jobs, models, queue, studies
 from cultivar_service.catalog.datasets import find
 from cultivar_service.catalog.job_record import (
     CANCELLED,
@@ -119,7 +119,7 @@ def forget(connection: sa.Connection, job_id: str) -> None:
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it is not finished, or another one combines what it has made.
+        FailedPrecondition: it is not finished, another one combines what it has made, or a study needs it.
     """
     check_ended(connection, job_id)
     name = f"{jobs.JOBS}{job_id}"
@@ -129,16 +129,21 @@ def forget(connection: sa.Connection, job_id: str) -> None:
 
 
 def check_ended(connection: sa.Connection, job_id: str) -> None:
-    """Check that a job is finished.
+    """Check that a job is finished, and no study under way needs it.
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it is not.
+        FailedPrecondition: it is not finished, or a study needs it.
     """
     job = existing(connection, job_id)
     if job.state not in FINAL:
         raise FailedPrecondition(
             f"{job.name} is {state_name(job.state)}: cancel it and wait for its end", reason="JOB_NOT_FINISHED"
+        )
+    if job.study and studies.is_under_way(connection, job.study):
+        raise FailedPrecondition(
+            f"{job.name} is a trial of {job.study}, which is not over: wait for its end, or cancel it",
+            reason="TRIAL_OF_STUDY",
         )
 
 

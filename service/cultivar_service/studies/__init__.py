@@ -1,0 +1,1 @@
+"""Training studies: several ways to train, compared on the same validation images."""
