@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from published_models import publish
 from running_service import Client, Refusal, drain, make_config, refused, running
 from tiny_package import RED, SIZE
@@ -96,6 +97,7 @@ async def test_a_finished_job_means_the_version_that_it_made(tmp_path: Path, mak
         assert (await refusal_of(client, name="trainingJobs/none")).code == "NOT_FOUND"
 
 
+@pytest.mark.all
 async def test_an_unfinished_job_has_nothing_to_inspect(tmp_path: Path, package: Path) -> None:
     async with running(make_config(tmp_path, behaviour="gated", package=package)) as (_, client):
         await client.import_flowers()
@@ -135,6 +137,7 @@ async def test_what_only_the_trainer_can_judge_comes_back_at_its_field(
     assert layer.message == "layer: it names what there is"
 
 
+@pytest.mark.all
 async def test_other_refusals_of_the_trainer_are_passed_on(tmp_path: Path, make_package: Callable[..., Path]) -> None:
     async with started(tmp_path, make_package, behaviour="fail") as client:
         found = await refusal_of(client)

@@ -177,6 +177,7 @@ def test_what_can_not_be_inspected_is_refused_with_its_reason(ask: Ask, planted:
     assert reason(FILTERS, package=str(damaged)) == "PACKAGE_DAMAGED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [FEATURE_MAPS, FILTERS, EXCITING, ASCENT, SEPARATING])
 def test_no_text_of_a_picture_meets_another_however_long_names_are(
     ask: Ask, planted: Path, tmp_path: Path, view: int
