@@ -32,6 +32,8 @@ class Question:
     title: str
     """As the page's heading asks it."""
     variants: tuple[Variant, ...] = field(repr=False)
+    factor: str = ""
+    """What labels are values of, where they don't tell by themselves."""
     timed: bool = False
     """Whether seconds matter: its cells come last, when the host is quiet."""
     test: bool = True

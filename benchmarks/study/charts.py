@@ -51,7 +51,7 @@ def _curves(left: str, right: str, *, top: dict[str, float] | None = None) -> Ch
                 for one, name in zip(axes, (left, right), strict=True):
                     _line(one, runs, name, variant.label, colour, line)
             handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=4)
+            figure.legend(handles, labels, loc="outside lower center", ncols=4, title=question.factor or None)
             style.save(figure, path)
 
     return chart
@@ -89,6 +89,7 @@ def _images_per_class(question: Question, results: Results, path: Path) -> None:
         ticks = sorted({count for points in modes.values() for count, *_ in points})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
+        axes.set_xlim(ticks[0] / 1.3, ticks[-1] * 1.3)
         axes.set_ylim(0, 1)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.12))
         style.save(figure, path)

@@ -101,6 +101,7 @@ def _learning(scale: Scale) -> tuple[Question, ...]:
         Question(
             key="learning-rate",
             title="A learning rate too high, high, right, low",
+            factor="learning rate",
             variants=variants(
                 constant,
                 {

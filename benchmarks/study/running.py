@@ -88,22 +88,44 @@ async def train(cell: Cell, client: Client, service: ServiceProcess) -> Line:
 
 async def test_winners(questions: Iterable[Question], results: Results, client: Client) -> None:
     """Measure each finished question's winner on test images: once for each of its trainings, never to choose."""
-    for question in questions:
-        winner = results.winner(question) if question.test else None
-        for run in results.runs(winner) if winner else ():
-            if run["state"] != "SUCCEEDED" or results.measured("test", run["key"]):
-                continue
-            try:
-                answer = await _test(run, client)
-            except CultivarError as error:
-                print(f"{run['cell']} is not tested: {error}", flush=True)
-                continue
-            results.add({"kind": "test", "key": run["key"], "cell": run["cell"], "version": run["version"], **answer})
+    winners = [results.winner(question) for question in questions if question.test]
+    for run in (run for winner in winners if winner for run in results.runs(winner)):
+        if results.measured("test", run["key"]) is None and (job := await _job(run, client)):
+            answer = await _test(job, client)
+            results.add({"kind": "test", "key": run["key"], "cell": run["cell"], **answer})
 
 
-async def _test(run: Line, client: Client) -> Line:
-    dataset = run["spec"]["dataset"]
-    async for update in client.evaluate_model_version(run["version"], dataset, split=dataset_pb2.SPLIT_TEST):
+async def measure_gradients(questions: Iterable[Question], results: Results, client: Client, folder: Path) -> None:
+    """Measure each layer's gradients in the first training of each variant, where the question asks for that."""
+    variants = [variant for question in questions if question.gradients for variant in question.variants]
+    for run in (run for variant in variants for run in results.runs(variant)[:1]):
+        if results.measured("gradients", run["key"]) is None and (job := await _job(run, client)):
+            from benchmarks.study import gradients  # torch takes seconds to load
+
+            images = folder / "sources" / run["spec"]["dataset"] / "val"
+            with tempfile.TemporaryDirectory() as name:
+                weights = await client.download_artifact(job.model_version, "weights.npz", name)
+                found = gradients.norms(job.recipe, images, weights)
+            results.add({"kind": "gradients", "key": run["key"], "cell": run["cell"], **found})
+
+
+async def _job(run: Line, client: Client) -> training_pb2.TrainingJob | None:
+    """Return the job that a line tells of; None where it made no model, or the service's data are newer than it."""
+    if run["state"] != "SUCCEEDED":
+        return None
+    try:
+        return await client.get_training_job(run["job"])
+    except CultivarError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        print(f"{run['cell']}: its model is gone, and is not measured further", flush=True)
+        return None
+
+
+async def _test(job: training_pb2.TrainingJob, client: Client) -> Line:
+    async for update in client.evaluate_model_version(
+        job.model_version, job.recipe.dataset, split=dataset_pb2.SPLIT_TEST
+    ):
         if update.HasField("evaluation"):
             found = update.evaluation
     return {
@@ -112,28 +134,6 @@ async def _test(run: Line, client: Client) -> Line:
         "model_digest": found.model_digest,
         "models_measured": found.models_measured,
     }
-
-
-async def measure_gradients(questions: Iterable[Question], results: Results, client: Client, folder: Path) -> None:
-    """Measure each layer's gradients in the first training of each variant, where the question asks for that."""
-    runs = [
-        run
-        for question in questions
-        if question.gradients
-        for one in question.variants
-        for run in results.runs(one)[:1]
-    ]
-    for run in runs:
-        if run["state"] != "SUCCEEDED" or results.measured("gradients", run["key"]):
-            continue
-        from benchmarks.study import gradients  # torch takes seconds to load
-
-        job = await client.get_training_job(run["job"])
-        images = folder / "sources" / run["spec"]["dataset"] / "val"
-        with tempfile.TemporaryDirectory() as name:
-            weights = await client.download_artifact(run["version"], "weights.npz", name)
-            found = gradients.norms(job.recipe, images, weights)
-        results.add({"kind": "gradients", "key": run["key"], "cell": run["cell"], **found})
 
 
 async def _import(client: Client) -> None:
@@ -155,7 +155,7 @@ async def _import(client: Client) -> None:
 
 def _outcome(job: training_pb2.TrainingJob) -> Line:
     validation = next(one for one in job.metrics if one.split == "val")
-    return {"version": job.model_version, "best_epoch": job.best_epoch.epoch, "val": _metrics(validation)}
+    return {"best_epoch": job.best_epoch.epoch, "val": _metrics(validation)}
 
 
 def _metrics(found: Any) -> Line:
