@@ -51,7 +51,8 @@ def _curves(left: str, right: str, *, top: dict[str, float] | None = None) -> Ch
                 for one, name in zip(axes, (left, right), strict=True):
                     _line(one, runs, name, variant.label, colour, line)
             handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=4, title=question.factor or None)
+            columns = 4 if len(labels) <= 4 else 3
+            figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=question.factor or None)
             style.save(figure, path)
 
     return chart
@@ -123,7 +124,7 @@ def _depth(question: Question, results: Results, path: Path) -> None:
                 one.plot(range(1, len(norms) + 1), norms, colour, linestyle=dashes, marker="o", ms=3, label=label)
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
-            figure.legend(handles, labels, loc="outside lower center", ncols=4)
+            figure.legend(handles, labels, loc="outside lower center", ncols=3)
         style.save(figure, path)
 
 

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from cultivar.v1 import event_pb2, state_pb2, study_pb2, training_pb2
-from cultivar.v1 import training_spec_pb2 as pb
+from cultivar.v1 import event_pb2, study_pb2
 from cultivar_service.catalog import jobs, studies
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.catalog.job_record import CANCELLING as JOB_CANCELLING
 from cultivar_service.catalog.references import study_not_found
 from cultivar_service.catalog.storage import new_identifier
 from cultivar_service.catalog.study_record import (
-    CANCELLED,
     CANCELLING,
     EVALUATING,
     FAILED,
@@ -26,16 +24,15 @@ from cultivar_service.catalog.study_record import (
     UNDER_WAY,
     enter,
     identifier,
-    now,
 )
 from cultivar_service.config import Config
 from cultivar_service.errors import AlreadyExists, FailedPrecondition
-from cultivar_service.studies import figures, results
+from cultivar_service.studies import figures
 from cultivar_service.studies.comparison import Variant
 from cultivar_service.studies.evaluating import Evaluating, Promoter
 from cultivar_service.studies.readings import Readings
 from cultivar_service.studies.reports import Reports
-from cultivar_service.studies.variants import seeds_of
+from cultivar_service.studies.trials import look, make_trials
 from cultivar_service.telemetry.metrics import Metrics
 from cultivar_service.training.aftermath import internal_error
 from cultivar_service.training.jobs import Jobs
@@ -106,8 +103,7 @@ class Studies:
         self._jobs.check_ready()
         study.name, study.creator = f"{STUDIES}{new_identifier()}", creator
         study.create_time.GetCurrentTime()
-        pairs = [(variant, seed) for variant in variants for seed in seeds_of(study.spec)]
-        trials = [_trial(study, job_id, *pair) for job_id, pair in zip(_identifiers(len(pairs)), pairs, strict=True)]
+        trials = make_trials(study, variants)
         digest = _digest(study.spec)
 
         def insert(connection: sa.Connection) -> Study:
@@ -202,7 +198,7 @@ class Studies:
     async def _wait_for_trials(self, study_id: str) -> Study:
         while True:
             changed = self._jobs.signals.next(f"{STUDIES}{study_id}")
-            study = await self._catalog.record(lambda connection: _look(connection, study_id))
+            study = await self._catalog.record(lambda connection: look(connection, study_id))
             await self._told(study_id)
             if study.state not in (RUNNING, CANCELLING):
                 return study
@@ -223,59 +219,6 @@ class Studies:
 
     async def _count(self) -> None:
         self._metrics.set_study_counts(await self._catalog.read(studies.counts))
-
-
-def _identifiers(count: int) -> list[str]:
-    """Return so many different identifiers: of hundreds that are made at once, two may be equal."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[new_identifier()] = None
-    return list(found)
-
-
-def _trial(study: Study, job_id: str, variant: Variant, seed: int) -> training_pb2.TrainingJob:
-    """Make the job of a variant and a seed, and note it in the study."""
-    job = training_pb2.TrainingJob(
-        name=f"trainingJobs/{job_id}",
-        state=state_pb2.TRAINING_JOB_STATE_QUEUED,
-        spec=variant.spec,
-        recipe=variant.recipe,
-        creator=study.creator,
-        study=study.name,
-    )
-    for spec in (job.spec, job.recipe):
-        # The study decides, on validation figures alone, which model goes live and when test images are read.
-        spec.seed = seed
-        spec.publish, spec.test_evaluation = pb.PUBLISH_POLICY_NEVER, pb.TEST_EVALUATION_DEFERRED
-    job.create_time.CopyFrom(study.create_time)
-    study.trials.add(variant=variant.name, seed=seed, training_job=job.name, state=job.state)
-    return job
-
-
-def _look(connection: sa.Connection, study_id: str) -> Study:
-    """Bring a study up to date with its jobs, and let it go on once all of them have ended."""
-
-    def edit(study: Study) -> list[study_pb2.StudyEvent]:
-        if study.state not in (RUNNING, CANCELLING):
-            return []
-        states = jobs.states(connection, [one.training_job.rpartition("/")[2] for one in study.trials])
-        happened, metric = [], pb.SELECTION_METRIC_UNSPECIFIED
-        for trial in study.trials:
-            job_id = trial.training_job.rpartition("/")[2]
-            if states.get(job_id) == trial.state:
-                continue
-            job = jobs.get(connection, job_id)
-            assert job is not None, "trials of a study under way can't be deleted"
-            figures.take(connection, trial, job)
-            happened.append(now(study_pb2.StudyEvent(trial_changed=trial)))
-            metric = job.recipe.selection_metric
-        if happened:
-            results.tabulate(study, metric, results.no_images)
-        if all(one.state in jobs.FINAL for one in study.trials):
-            happened.append(enter(study, CANCELLED if study.state == CANCELLING else EVALUATING))
-        return happened
-
-    return studies.change(connection, study_id, edit)
 
 
 def _fail_internally(study: Study) -> list[study_pb2.StudyEvent]:

@@ -197,13 +197,12 @@ async def test_trials_are_ordinary_jobs_that_neither_publish_nor_read_test_image
             assert spec.test_evaluation == pb.TEST_EVALUATION_DEFERRED
 
 
-@pytest.mark.parametrize("name", ["", "nobody", "trainingStudies/../x"])
-async def test_a_study_that_does_not_exist_is_not_found(tmp_path: Path, name: str) -> None:
-    expected = "NOT_FOUND" if name else INVALID
+async def test_a_study_that_does_not_exist_is_not_found(tmp_path: Path) -> None:
     async with running(make_config(tmp_path)) as (_, client):
-        for method, request in (
-            ("GetTrainingStudy", study_pb2.GetTrainingStudyRequest),
-            ("CancelTrainingStudy", study_pb2.CancelTrainingStudyRequest),
-            ("DeleteTrainingStudy", study_pb2.DeleteTrainingStudyRequest),
-        ):
-            assert (await refused(getattr(client.training, method)(request(name=name)))).code == expected
+        for name, expected in (("", INVALID), ("nobody", "NOT_FOUND"), ("trainingStudies/../x", "NOT_FOUND")):
+            for method, request in (
+                ("GetTrainingStudy", study_pb2.GetTrainingStudyRequest),
+                ("CancelTrainingStudy", study_pb2.CancelTrainingStudyRequest),
+                ("DeleteTrainingStudy", study_pb2.DeleteTrainingStudyRequest),
+            ):
+                assert (await refused(getattr(client.training, method)(request(name=name)))).code == expected
