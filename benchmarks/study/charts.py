@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Chart = Callable[[Question, Results, Path], None]
+ALL_IMAGES = 40
+"""Training images of each species, where all take part in the small study."""
 _NAMES = {
     "train_loss": "training loss (nats)",
     "val_loss": "validation loss (nats)",
@@ -99,10 +101,6 @@ def _images_per_class(question: Question, results: Results, path: Path) -> None:
 
 def _images_of(variant: Variant) -> int:
     return int(str(variant.spec["data.max_train_images_per_class"])) or ALL_IMAGES
-
-
-ALL_IMAGES = 40
-"""Training images of each species, where all take part in the small study."""
 
 
 def _depth(question: Question, results: Results, path: Path) -> None:
