@@ -3,10 +3,10 @@
 import base64
 import html
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import Template
+
+from cultivar_trainer.reports import markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +67,9 @@ class Document:
     blocks: Sequence[Block]
 
 
-# The policy forbids whatever a browser might fetch or run, should an escape ever be missing.
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { line-height: 1.2; }
-h2 { border-bottom: 1px solid #ccc; margin-top: 2rem; }
-img { max-width: 100%; height: auto; }
-div { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; }
-.number { text-align: right; white-space: nowrap; }
-pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; overflow-wrap: normal; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
-""")
-
-
 def to_html(document: Document) -> str:
     """Return one page that needs no network, holds its pictures, and runs no script."""
-    body = "\n".join(_html(block) for block in document.blocks)
-    return _PAGE.substitute(title=_escaped(document.title), body=body)
+    return markup.page(document.title, map(_html, document.blocks))
 
 
 def to_markdown(document: Document) -> str:
@@ -111,26 +81,17 @@ def to_markdown(document: Document) -> str:
 def _html(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"<h{level}>{_escaped(text)}</h{level}>"
+            return f"<h{level}>{markup.text(text)}</h{level}>\n"
         case Paragraph(text):
-            return f"<p>{_escaped(text)}</p>"
+            return markup.paragraph(text)
         case Bullets(items):
-            return "\n".join(["<ul>", *(f"<li>{_escaped(item)}</li>" for item in items), "</ul>"])
+            return markup.bullets(items)
         case Table(columns, rows):
-            classes = [' class="number"' if name.endswith(">") else "" for name in columns]
-            head = _html_row("th", classes, [name.removesuffix(">") for name in columns])
-            lines = "\n".join(_html_row("td", classes, row) for row in rows)
-            return f"<div><table>\n<thead>{head}</thead>\n<tbody>\n{lines}\n</tbody>\n</table></div>"
+            return markup.table(columns, [list(map(markup.text, row)) for row in rows])
         case Picture(svg, _, text):
-            data = base64.b64encode(svg).decode()
-            return f'<p><img alt="{_escaped(text)}" src="data:image/svg+xml;base64,{data}"></p>'
+            return f"<p>{markup.image(svg, 'svg+xml', text)}</p>\n"
         case Code(text):
-            return f"<pre>{_escaped(text, keep_lines=True)}</pre>"
-
-
-def _html_row(cell: str, classes: Sequence[str], row: Sequence[str]) -> str:
-    cells = (f"<{cell}{its}>{_escaped(text)}</{cell}>" for its, text in zip(classes, row, strict=True))
-    return f"<tr>{''.join(cells)}</tr>"
+            return markup.code(text)
 
 
 def _markdown(block: Block) -> str:
@@ -150,28 +111,15 @@ def _markdown(block: Block) -> str:
         case Code(text):
             # A fence ends at as many backticks as it began with.
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-            return f"{fence}\n{_printable(text, keep_lines=True)}\n{fence}"
+            return f"{fence}\n{markup.printable(text, keep_lines=True)}\n{fence}"
 
 
 def _markdown_row(row: Sequence[str]) -> str:
     return "| " + " | ".join(_literal(text) for text in row) + " |"
 
 
-def _escaped(text: str, *, keep_lines: bool = False) -> str:
-    return html.escape(_printable(text, keep_lines=keep_lines))
-
-
 def _literal(text: str) -> str:
     """Return text that Markdown shows as it is: no markup, no HTML, no line of its own."""
-    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(_printable(text), quote=False))
+    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(markup.printable(text), quote=False))
     # What makes a heading, list or rule where a line begins with it; a signed number makes none.
     return re.sub(r"^(\s*\d*)([#+\-=.)])(?=[\s#=\-]|$)", r"\1\\\2", escaped)
-
-
-def _printable(text: str, *, keep_lines: bool = False) -> str:
-    def shown(character: str) -> str:
-        if character == "\n":
-            return character if keep_lines else " "
-        return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in ("Cc", "Cs") else character
-
-    return "".join(map(shown, text))

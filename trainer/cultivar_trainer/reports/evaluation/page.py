@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cultivar_trainer.datasets.version import DatasetClass
-from cultivar_trainer.reports.evaluation import markup, measures, pictures
-from cultivar_trainer.reports.evaluation.markup import text
+from cultivar_trainer.reports import markup
+from cultivar_trainer.reports.evaluation import measures, pictures
 from cultivar_trainer.reports.evaluation.split import Mistake, SplitFigures
 from cultivar_trainer.reports.evaluation.subject import Subject
+from cultivar_trainer.reports.markup import text
 
 _MAX_ROWS = 1000
 """Rows of a table of classes; report.json has all."""
@@ -22,25 +23,23 @@ Thumbnail = Callable[[Mistake], bytes]
 
 def page(subject: Subject, splits: Sequence[SplitFigures], thumbnail: Thumbnail) -> str:
     """Return the page."""
-    title = f"{subject.model}: {subject.architecture}"
-    parts = [
-        markup.HEAD.format(title=text(title)),
-        f"<h1>{text(title)}</h1>\n",
-        *_chief_figures(subject, splits),
-        *(part for one in splits for part in _split(one, subject.classes, thumbnail)),
-        *_data(subject),
-        *_making(subject),
-        markup.TAIL,
-    ]
-    return "".join(parts)
+    return markup.page(
+        f"{subject.model}: {subject.architecture}",
+        (
+            *_chief_figures(subject, splits),
+            *(part for one in splits for part in _split(one, subject.classes, thumbnail)),
+            *_data(subject),
+            *_making(subject),
+        ),
+    )
 
 
 def _chief_figures(subject: Subject, splits: Sequence[SplitFigures]) -> Iterator[str]:
-    yield (
-        "<p class=note>Measured on the exported ONNX graph, by ONNX Runtime on the pixels that serving gives it. "
+    yield markup.paragraph(
+        "Measured on the exported ONNX graph, by ONNX Runtime on the pixels that serving gives it. "
         "Intervals hold the true value in 95 of 100 cases (Wilson 1927), as far as the images are drawn like those to "
-        "come. Validation images chose the epoch, so their figures are a little too good; test images chose nothing."
-        "</p>\n"
+        "come. Validation images chose the epoch, so their figures are a little too good; test images chose nothing.",
+        note=True,
     )
     rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
         ("images", lambda one: str(one.metrics.image_count)),
@@ -74,18 +73,18 @@ def _split(figures: SplitFigures, classes: Sequence[DatasetClass], thumbnail: Th
     yield from _confusions(figures, names)
     yield markup.folded("All classes, the worst first", _classes(figures, classes))
     if figures.mistakes:
-        yield "<h3>The most confident mistakes</h3>\n<div class=shots>\n"
+        yield '<h3>The most confident mistakes</h3>\n<div class="shots">\n'
         yield from (_mistake(one, names, thumbnail) for one in figures.mistakes)
         yield "</div>\n"
 
 
 def _confusions(figures: SplitFigures, names: Sequence[str]) -> Iterator[str]:
     if not figures.confusions:
-        yield "<p>No image was answered wrong.</p>\n"
+        yield markup.paragraph("No image was answered wrong.")
         return
-    yield (
-        "<p class=note>The most systematic first: a class near the top is hard to tell from the other, or its labels "
-        "are wrong.</p>\n"
+    yield markup.paragraph(
+        "The most systematic first: a class near the top is hard to tell from the other, or its labels are wrong.",
+        note=True,
     )
     yield markup.table(
         ("class", "taken for", "images>", "share"),
@@ -99,9 +98,7 @@ def _confusions(figures: SplitFigures, names: Sequence[str]) -> Iterator[str]:
             for one in figures.confusions[:_MAX_CONFUSIONS]
         ),
     )
-    rest = len(figures.confusions) - _MAX_CONFUSIONS
-    if rest > 0:
-        yield f"<p class=note>{rest} more are in report.json.</p>\n"
+    yield _more(len(figures.confusions) - _MAX_CONFUSIONS)
 
 
 def _classes(figures: SplitFigures, classes: Sequence[DatasetClass]) -> str:
@@ -119,8 +116,11 @@ def _classes(figures: SplitFigures, classes: Sequence[DatasetClass]) -> str:
         for one in shown[:_MAX_ROWS]
     )
     columns = ("class", "id", "images>", "right>", "accuracy, 95 % interval", "", "F1>")
-    rest = len(shown) - _MAX_ROWS
-    return markup.table(columns, rows) + (f"<p class=note>{rest} more are in report.json.</p>\n" if rest > 0 else "")
+    return markup.table(columns, rows) + _more(len(shown) - _MAX_ROWS)
+
+
+def _more(rest: int) -> str:
+    return markup.paragraph(f"{rest} more are in report.json.", note=True) if rest > 0 else ""
 
 
 def _bar_of(count: int, total: int) -> str:
@@ -160,7 +160,7 @@ def _data(subject: Subject) -> Iterator[str]:
         ]
     )
     if warnings := report.get("warnings", []):
-        yield "<ul>\n" + "".join(f"<li>{text(one)}</li>\n" for one in warnings) + "</ul>\n"
+        yield markup.bullets(warnings)
     yield markup.folded("Images of each class", _counts(report))
 
 
@@ -176,16 +176,15 @@ def _counts(report: Mapping[str, Any]) -> str:
 
 
 def _making(subject: Subject) -> Iterator[str]:
-    commands = "\n".join(text(one) for one in subject.commands)
-    yield f"<h2>How it was made</h2>\n<p>To make it, or this page's figures, again:</p>\n<pre>{commands}</pre>\n"
+    yield "<h2>How it was made</h2>\n"
+    yield markup.paragraph("To make it, or this page's figures, again:")
+    yield markup.code("\n".join(subject.commands))
     recipe = json.dumps(subject.recipe, indent=1, sort_keys=True, ensure_ascii=False)
-    lines = "\n".join(text(line) for line in recipe.splitlines())
-    yield markup.folded("The resolved spec, as `cultivar train --file` takes it", f"<pre>{lines}</pre>\n")
+    yield markup.folded("The resolved spec, as `cultivar train --file` takes it", markup.code(recipe))
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> str:
-    lines = "".join(f"<tr><td>{text(name)}</td><td>{text(value)}</td></tr>\n" for name, value in rows)
-    return f"<table>\n{lines}</table>\n"
+    return markup.table((), ((text(name), text(value)) for name, value in rows))
 
 
 def _get(value: Mapping[str, Any], name: str, default: Any) -> Any:
