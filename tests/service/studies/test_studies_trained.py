@@ -138,7 +138,7 @@ async def test_each_trial_is_tested_on_the_images_that_its_job_would_have_tested
     async with running(make_config(tmp_path, trainer_command=TRAINER)) as (_, client):
         await import_folder(client, flowers_folder, tmp_path / "sources")
         spec = make_study(VARIANTS, base=base, test=study_pb2.STUDY_TEST_EACH)
-        study = await finished(client, (await create(client, spec)).name, within_s=200)
+        study = await finished(client, (await create(client, spec)).name, within_s=280)
         alone = await client.train(test_evaluation="TEST_EVALUATION_AT_END", **base)
 
     told = [trial.test for trial in study.trials]
