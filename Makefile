@@ -57,10 +57,10 @@ bench-serving: install ## Compare serving with other servers (an hour, both core
 chaos: install ## Kill service and trainers 200 times while they work (an hour; CHAOS="--seed 7 --kills 20").
 	@$(BIN)/python -m benchmarks.chaos $(CHAOS)
 
-study: install ## Compare ways of fine-tuning on real images (docs/study.md; about 100 minutes of CPU, goes on where it stopped).
+study: install ## Compare ways of fine-tuning on real images (100 minutes of CPU; goes on where it stopped).
 	@nice -n 10 $(BIN)/python -m benchmarks.study $(STUDY)
 
-study-full: install ## The same on all images, larger, longer, with more seeds (days on two cores).
+study-full: install ## The same with more images, epochs and seeds (days on two cores).
 	@nice -n 10 $(BIN)/python -m benchmarks.study --large $(STUDY)
 
 image: ## Build the images `cultivar:service` and `cultivar:gpu` with Docker.

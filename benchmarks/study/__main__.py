@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks.study import page, running, sources
-from benchmarks.study.cells import Question, in_order
+from benchmarks.study.cells import Cell, Question, in_order
 from benchmarks.study.questions import questions
 from benchmarks.study.results import Results
 from benchmarks.study.scale import LARGE, SMALL
@@ -30,8 +31,9 @@ def main() -> int:
         return 2
     asked = [question for question in everything if not options.questions or question.key in options.questions]
     results = Results.read(options.results or DOCS / "study" / ("large.jsonl" if options.large else "results.jsonl"))
+    cells = [cell for cell in in_order(asked, options.seeds) if fnmatch(cell.id, options.cells)]
     if options.list:
-        for cell in in_order(asked, options.seeds):
+        for cell in cells:
             print("missing" if results.training(cell.key) is None else "done   ", cell.id)
         return 0
     if not options.draw:
@@ -43,7 +45,7 @@ def main() -> int:
         folder = (options.folder / name).resolve()
         sources.lay_out(options.data, folder / "sources", species=scale.species, flowers=scale.flower_counts)
         try:
-            asyncio.run(_until_stopped(_Study(folder=folder, asked=asked, seeds=options.seeds, results=results)))
+            asyncio.run(_until_stopped(_Study(folder=folder, cells=cells, asked=asked, results=results)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             print("stopped: the same command goes on where it was", file=sys.stderr)
             return 130
@@ -57,8 +59,8 @@ class _Study:
     """What is to be done."""
 
     folder: Path
+    cells: Sequence[Cell]
     asked: Sequence[Question]
-    seeds: int
     results: Results
 
 
@@ -68,7 +70,7 @@ async def _until_stopped(study: _Study) -> None:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with running.serving(study.folder) as (client, service):
-        await running.train_missing(in_order(study.asked, study.seeds), study.results, client, service)
+        await running.train_missing(study.cells, study.results, client, service)
         await running.measure_gradients(study.asked, study.results, client, study.folder)
         await running.test_winners(study.asked, study.results, client)
 
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_argument("--data", type=Path, default=Path(data) if data else None, help="archives and weights")
     flags.add_argument("--large", action="store_true", help="the long study, which takes days on two cores")
     flags.add_argument("--questions", nargs="*", default=[], metavar="KEY", help="only these (all)")
+    flags.add_argument("--cells", default="*", metavar="PATTERN", help="only trainings whose names match, see --list")
     flags.add_argument("--seeds", type=int, default=0, help="at most so many of each variant; 0: as planned")
     flags.add_argument("--draw", action="store_true", help="train nothing: tables and pictures from the results alone")
     flags.add_argument("--list", action="store_true", help="train nothing: tell what is missing")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Chart = Callable[[Question, Results, Path], None]
+ALL_IMAGES = 40
+"""Training images of each species, where all take part in the small study."""
 _NAMES = {
     "train_loss": "training loss (nats)",
     "val_loss": "validation loss (nats)",
@@ -47,9 +49,10 @@ def _curves(left: str, right: str, *, top: dict[str, float] | None = None) -> Ch
                 if top and name in top:
                     one.set_ylim(top=top[name])
             shown = _shown(question, results)
+            span = max((len(run["epochs"]) for run in shown[0][1]), default=0)  # of the first: a longer one is cut off
             for (variant, runs), (colour, line) in zip(shown, style.line_styles(len(shown)), strict=True):
                 for one, name in zip(axes, (left, right), strict=True):
-                    _line(one, runs, name, variant.label, colour, line)
+                    _line(one, [run["epochs"][:span] for run in runs], name, variant.label, colour, line)
             handles, labels = axes[0].get_legend_handles_labels()
             columns = 4 if len(labels) <= 4 else 3
             figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=question.factor or None)
@@ -58,8 +61,8 @@ def _curves(left: str, right: str, *, top: dict[str, float] | None = None) -> Ch
     return chart
 
 
-def _line(axes: "Axes", runs: Sequence[Line], name: str, label: str, colour: str, line: str) -> None:
-    curves = [[epoch[name] for epoch in run["epochs"]] for run in runs if run["epochs"]]
+def _line(axes: "Axes", runs: Sequence[list[Line]], name: str, label: str, colour: str, line: str) -> None:
+    curves = [[epoch[name] for epoch in epochs] for epochs in runs if epochs]
     if not curves:  # it diverged before its first epoch was over
         axes.plot([], [], colour, linestyle=line, label=f"{label} (diverged)")
         return
@@ -98,10 +101,6 @@ def _images_per_class(question: Question, results: Results, path: Path) -> None:
 
 def _images_of(variant: Variant) -> int:
     return int(str(variant.spec["data.max_train_images_per_class"])) or ALL_IMAGES
-
-
-ALL_IMAGES = 40
-"""Training images of each species, where all take part in the small study."""
 
 
 def _depth(question: Question, results: Results, path: Path) -> None:

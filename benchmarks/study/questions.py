@@ -37,17 +37,14 @@ def _flowers(scale: Scale) -> tuple[Question, ...]:
     many = {**base, **usual}
     full = {**many, **modes["full"]}
 
-    def variants(changes: Mapping[str, Fields], seeds: int) -> tuple[Variant, ...]:
-        return tuple(Variant(label=label, spec={**full, **fields}, seeds=seeds) for label, fields in changes.items())
-
     return (
         Question(
             key="modes",
             title="Which weights should learn?",
             variants=(
-                *(_of(label, {**many, **mode}, scale.dear_seeds) for label, mode in modes.items()),
-                _of("full, rate 0.001", {**full, "optimizer.learning_rate": 0.001}, scale.dear_seeds),
-                _of("head, 100 epochs", {**many, **modes["head"], "epochs": 100}, scale.dear_seeds),
+                *(_of(label, {**many, **mode}, scale.seeds) for label, mode in modes.items()),
+                _of("full, rate 0.001", {**full, "optimizer.learning_rate": 0.001}, scale.seeds),
+                _of("head, 100 epochs", {**many, **modes["head"], "epochs": 100}, scale.seeds),
             ),
         ),
         Question(
@@ -57,7 +54,7 @@ def _flowers(scale: Scale) -> tuple[Question, ...]:
                 _of(
                     f"{label}, {count or 'all'}",
                     {**base, **modes[label], "data.max_train_images_per_class": count},
-                    scale.dear_seeds if 0 < count <= scale.usual_per_class or label == "head" else scale.dearest_seeds,
+                    scale.seeds if label == "head" or count == scale.usual_per_class else scale.dear_seeds,
                 )
                 for label in ("head", "last 3 blocks", "full", "scratch")
                 for count in scale.per_class
@@ -66,15 +63,17 @@ def _flowers(scale: Scale) -> tuple[Question, ...]:
         Question(
             key="regularisation",
             title="Label smoothing, mixup, cutmix, augmentation: do they help on few images?",
-            variants=variants(
-                {
-                    "none": {},
-                    "label smoothing 0.1": {"loss.label_smoothing": 0.1},
-                    "mixup 0.2": {"augmentation.mixup": 0.2},
-                    "cutmix 1": {"augmentation.cutmix": 1.0},
-                    "crop and flip": {"augmentation.resized_crop": 0.5, "augmentation.horizontal_flip": 0.5},
-                },
-                scale.dear_seeds,
+            variants=(
+                _of("none", full, scale.seeds),
+                *(
+                    _of(label, {**full, **fields}, scale.dear_seeds)
+                    for label, fields in {
+                        "label smoothing 0.1": {"loss.label_smoothing": 0.1},
+                        "mixup 0.2": {"augmentation.mixup": 0.2},
+                        "cutmix 1": {"augmentation.cutmix": 1.0},
+                        "crop and flip": {"augmentation.resized_crop": 0.5, "augmentation.horizontal_flip": 0.5},
+                    }.items()
+                ),
             ),
         ),
     )
@@ -178,7 +177,7 @@ def _cats_and_dogs(scale: Scale) -> Question:
         key="cat-dog",
         title="Cat against dog, 500 images each: deep, small, or pretrained?",
         variants=(
-            _of("resnet18, scratch", deep, scale.dearest_seeds),
+            _of("resnet18, scratch", deep, scale.dear_seeds),
             _of("lenet5, scratch", small, scale.seeds),
             _of("mobilenet_v2, head", head, scale.seeds),
         ),
@@ -200,7 +199,7 @@ def _residual(scale: Scale) -> Question:
             _of(
                 f"{'residual' if shortcuts else 'plain'} {depth}",
                 {**base, "architecture": f"resnet{depth}_cifar", "network.shortcuts": shortcuts},
-                scale.dear_seeds if depth == 20 else scale.dearest_seeds,
+                scale.dear_seeds,
             )
             for depth in (20, 56)
             for shortcuts in (False, True)
@@ -221,11 +220,13 @@ def _depth(scale: Scale) -> Question:
         title="Gradients through twelve hidden layers: sigmoid, ReLU, BatchNorm",
         gradients=True,
         variants=(
-            _of("sigmoid", {**base, "network.activation": "sigmoid"}, scale.dear_seeds),
-            _of("ReLU", base, scale.dear_seeds),
-            _of("ReLU, He", {**base, "initialisation.scheme": "he"}, scale.dear_seeds),
-            _of("ReLU, BatchNorm", {**base, "network.batch_norm": True}, scale.dear_seeds),
-            _of("sigmoid, BatchNorm", {**base, "network.activation": "sigmoid", "network.batch_norm": True}, 1),
+            _of("sigmoid", {**base, "network.activation": "sigmoid"}, scale.seeds),
+            _of("ReLU", base, scale.seeds),
+            _of("ReLU, He", {**base, "initialisation.scheme": "he"}, scale.seeds),
+            _of("ReLU, BatchNorm", {**base, "network.batch_norm": True}, scale.seeds),
+            _of(
+                "sigmoid, BatchNorm", {**base, "network.activation": "sigmoid", "network.batch_norm": True}, scale.seeds
+            ),
         ),
     )
 
@@ -237,7 +238,7 @@ def _batches(scale: Scale) -> Question:
         key="batch-size",
         title="What does the batch size cost and bring?",
         timed=True,
-        variants=tuple(_of(label, {**base, **fields}, scale.dear_seeds) for label, fields in sizes.items()),
+        variants=tuple(_of(label, {**base, **fields}, scale.seeds) for label, fields in sizes.items()),
     )
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cultivar.v1 import dataset_pb2, event_pb2, state_pb2, training_pb2, training_spec_pb2
-from cultivar_client.cli import app, session
+from cultivar_client.cli import app, job_view, session
 from cultivar_client.cli.follow import JobView
 
 TRAIN = ("train", "--dataset", "flowers", "--architecture", "resnet18", "--mode", "head")
@@ -79,6 +79,8 @@ def test_models_are_combined_and_compared_with_their_members(fake, cultivar):
     assert result.stdout.splitlines()[1:] == lines
     assert all(line in shown for line in lines)
     assert "soup of flowers/versions/1, trainingJobs/2" in shown
+    assert "epochs" not in shown  # it trains nothing
+    assert job_view.row(fake.job)[3:7] == ("soup", "", "", "0.8750")
     assert wrong.exit_code == 2
 
 

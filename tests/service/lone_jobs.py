@@ -69,7 +69,7 @@ async def create(found: Jobs, *, reproduces: str = "", **fields: Any) -> str:
         input=training_spec_pb2.InputSpec(size=32, channels=3),
         **fields,
     )
-    return jobs.identifier(await found.create(recipe, recipe, [], "", creator="", reproduces=reproduces))
+    return jobs.identifier(await found.creation.create(recipe, recipe, [], "", creator="", reproduces=reproduces))
 
 
 async def when(

@@ -1,22 +1,19 @@
 """`cultivar jobs`: shows training jobs, follows them, stops them and lets them go on."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
 
-from cultivar.v1 import state_pb2, training_pb2, training_spec_pb2
-from cultivar_client.cli import curves, figures, session
+from cultivar.v1 import training_pb2
+from cultivar_client.cli import curves, figures, job_view, session
 from cultivar_client.cli.follow import follow, outcome
 from cultivar_client.cli.options import Address, Json, Token, read_enum
-from cultivar_client.cli.output import console, print_facts, print_json, print_table
+from cultivar_client.cli.output import console, print_json, print_table
 from cultivar_client.client import Client
 from cultivar_client.connection import DEFAULT_ADDRESS
-from cultivar_client.enums import enum_label
 
 app = typer.Typer(help="Show training jobs, follow them, stop them, let them go on.", no_args_is_help=True)
-
-MODE = training_spec_pb2.DESCRIPTOR.enum_types_by_name["FineTuningMode"]
 
 
 @app.command("list")
@@ -36,21 +33,7 @@ def list_(
         if as_json:
             print_json(training_pb2.ListTrainingJobsResponse(training_jobs=jobs))
             return session.DONE
-        rows = [
-            (
-                job.name,
-                " ".join(filter(None, (figures.state(job.state), figures.phase(job.phase), _place(job)))),
-                job.recipe.dataset,
-                job.recipe.architecture,
-                enum_label(MODE, job.recipe.mode),
-                f"{job.latest_epoch.epoch}/{job.recipe.epochs}",
-                f"{job.best_epoch.val_accuracy:.4f}" if job.HasField("best_epoch") else "",
-                figures.moment(job.create_time),
-            )
-            for job in jobs
-        ]
-        columns = ("name", "state", "data set", "architecture", "mode", "epoch>", "best val_acc>", "created (UTC)")
-        print_table(columns, rows, empty="no jobs")
+        print_table(job_view.COLUMNS, [job_view.row(job) for job in jobs], empty="no jobs")
         return session.DONE
 
     session.run(address, token, work)
@@ -74,7 +57,7 @@ def show(
         if as_json:
             print_json(job)
         else:
-            _print_job(job)
+            job_view.print_job(job)
             if job.HasField("latest_epoch") and curves.wanted(with_curves):
                 typer.echo("\n" + await curves.picture(client, job))
         return session.DONE
@@ -187,66 +170,3 @@ def _ask(
         return session.DONE
 
     session.run(address, token, work)
-
-
-def _place(job: training_pb2.TrainingJob) -> str:
-    """Returns a waiting job's place in the queue: `#3`; empty where it doesn't wait."""
-    return f"#{job.queue_position}" if job.queue_position else ""
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
-
-
-def _print_job(job: training_pb2.TrainingJob) -> None:
-    recipe = job.recipe
-    print_facts(
-        [
-            ("name", job.name),
-            ("state", figures.state(job.state)),
-            ("phase", figures.phase(job.phase)),
-            ("progress", figures.progress_line(job.progress)),
-            ("data set", recipe.dataset),
-            ("model", recipe.model),
-            ("architecture", recipe.architecture),
-            ("mode", enum_label(MODE, recipe.mode)),
-            ("weights", recipe.weights),
-            ("epochs", recipe.epochs),
-            ("batch size", recipe.batch_size),
-            ("learning rate", _numbers(recipe.optimizer.learning_rates or [recipe.optimizer.learning_rate])),
-            ("weight decay", _numbers(recipe.optimizer.weight_decays)),
-            ("device", recipe.execution.device),
-            ("purpose", "exports its best epoch only" if job.export_only else ""),
-            ("reproduces", job.reproduces),
-            ("combines", figures.combination_line(job.combination)),
-            ("attempt", figures.attempts(job)),
-            ("ran", figures.duration(job.run_seconds) if job.run_seconds else ""),
-            ("position", job.queue_position or ""),
-            ("expected start", figures.moment(job.expected_start_time)),
-            ("next try", figures.moment(job.retry_time)),
-            ("waits for", job.waiting_reason),
-            ("placed on", figures.placement_line(job.placement) if job.HasField("placement") else ""),
-            ("created", figures.moment(job.create_time)),
-            ("started", figures.moment(job.start_time)),
-            ("ended", figures.moment(job.end_time)),
-            *(("warning", warning) for warning in job.warnings),
-            *(("symptom", figures.symptom_line(symptom)) for symptom in job.symptoms),
-            *(("candidate", figures.candidate_line(candidate)) for candidate in job.candidates),
-            ("latest", figures.epoch_line(job.latest_epoch) if job.HasField("latest_epoch") else ""),
-            ("best", figures.epoch_line(job.best_epoch) if job.HasField("best_epoch") else ""),
-            ("fit", figures.fit_line(job.fit) if job.HasField("fit") else ""),
-            ("try", job.fit.remedy),
-            ("export", figures.export_line(job.export_verified) if job.HasField("export_verified") else ""),
-            *(("metrics", figures.metrics_line(metrics)) for metrics in job.metrics),
-            *(("members", line) for line in figures.member_lines(job.members_compared)),
-            ("version", job.model_version),
-            ("error", job.error.message),
-        ]
-    )
-    hint = {
-        state_pb2.TRAINING_JOB_STATE_QUEUED: "follow it with `cultivar jobs watch {}`",
-        state_pb2.TRAINING_JOB_STATE_RUNNING: "follow it with `cultivar jobs watch {}`",
-        state_pb2.TRAINING_JOB_STATE_PAUSED: "let it go on with `cultivar jobs resume {}`",
-    }.get(job.state)
-    if hint is not None:
-        typer.echo("\n" + hint.format(job.name))

@@ -93,7 +93,7 @@ def trial_line(trial: study_pb2.StudyTrial) -> str:
     line = f"{_label(trial)}  {figures.state(trial.state)}  {trial.training_job}"
     if trial.HasField("validation"):
         measured = f"val_loss {trial.validation.loss:.4f}  val_acc {trial.validation.accuracy:.4f}"
-        return f"{line}  {measured}  ({figures.duration(trial.seconds)})"
+        return f"{line}  {measured}  ({_takes(trial.seconds)})"
     return f"{line}: {trial.error.message}" if trial.error.message else line
 
 
@@ -149,7 +149,7 @@ def print_comparison(study: study_pb2.TrainingStudy) -> None:
     costs = [
         (
             row.variant,
-            figures.duration(row.seconds.mean) if row.seconds.count else "",
+            _takes(row.seconds.mean) if row.seconds.count else "",
             figures.count(round(row.updates.mean)) if row.updates.count else "",
             figures.count(round(row.images_seen.mean)) if row.images_seen.count else "",
         )
@@ -196,6 +196,10 @@ def _difference(row: study_pb2.StudyRow) -> str:
 def _number(value: float, sign: str = "") -> str:
     # A loss may explode; nobody needs its decimals.
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign}.2e}"
+
+
+def _takes(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else figures.duration(seconds)
 
 
 def _label(trial: study_pb2.StudyTrial) -> str:

@@ -13,7 +13,7 @@ from cultivar_service.catalog import datasets
 from cultivar_service.catalog.database import Catalog
 from cultivar_service.errors import FailedPrecondition, InvalidRequest, shown
 from cultivar_service.training import combinations
-from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.job_creation import JobCreation
 
 _FEWEST, _MOST = 2, 32
 
@@ -21,9 +21,9 @@ _FEWEST, _MOST = 2, 32
 class CombinationApi:
     """Answers what ModelService says of combinations."""
 
-    def __init__(self, catalog: Catalog, jobs: Jobs, members: Members) -> None:
+    def __init__(self, catalog: Catalog, creation: JobCreation, members: Members) -> None:
         self._catalog = catalog
-        self._jobs = jobs
+        self._creation = creation
         self._members = members
 
     async def combine_models(self, request: model_pb2.CombineModelsRequest, caller: Caller) -> training_pb2.TrainingJob:
@@ -31,14 +31,14 @@ class CombinationApi:
         request_id = check_request_id(request.request_id)
         _check(request)
         digest = _digest(request)
-        if (first := await self._jobs.find_made(digest, request_id)) is not None:
+        if (first := await self._creation.find_made(digest, request_id)) is not None:
             return first
         found = [await self._members.find(text, f"members[{number}]") for number, text in enumerate(request.members)]
         if violations := differences(found, request.method):
             raise InvalidRequest(violations)
         parameters = sum(member.parameters for member in found)
         combinations.check_size(parameters, len(found), "members")
-        return await self._jobs.create(
+        return await self._creation.create(
             pb.TrainingSpec(model=request.model, publish=request.publish, test_evaluation=request.test_evaluation),
             await self._recipe(request, found),
             [],

@@ -180,9 +180,14 @@ def _open(folder: Path, name: str) -> Package:
     try:
         opened = package.open_package(folder)
         complete = _WEIGHTS in opened.manifest["files"]
+        is_ensemble = opened.is_ensemble
         _ = opened.preprocessing
     except (DamagedPackage, KeyError, TypeError, ValueError) as error:
         raise _damaged(name, f"{type(error).__name__}: {error}") from error
+    if is_ensemble:
+        raise FailedPrecondition(
+            f"{name} is several networks, an ensemble: inspect one of its members", reason="IS_ENSEMBLE"
+        )
     if not complete:
         raise FailedPrecondition(
             f"the package of {name} has no {_WEIGHTS}: inspect another version", reason="PACKAGE_WITHOUT_WEIGHTS"

@@ -5,15 +5,15 @@ from cultivar_service.api.fields import check_request_id
 from cultivar_service.caller import Caller
 from cultivar_service.errors import AlreadyExists, required
 from cultivar_service.serving.resolver import Resolver
-from cultivar_service.training.jobs import Jobs
+from cultivar_service.training.job_creation import JobCreation
 from cultivar_service.training.reproductions import Reproductions
 
 
 class ReproductionApi:
     """Answers what ModelService says of reproductions."""
 
-    def __init__(self, jobs: Jobs, resolver: Resolver, reproductions: Reproductions) -> None:
-        self._jobs = jobs
+    def __init__(self, creation: JobCreation, resolver: Resolver, reproductions: Reproductions) -> None:
+        self._creation = creation
         self._resolver = resolver
         self._reproductions = reproductions
 
@@ -24,7 +24,7 @@ class ReproductionApi:
         request_id = check_request_id(request.request_id)
         version = await self._resolver.ready(required(request.name, "name"), "name")
         origin = await self._reproductions.origin(version.name)
-        job = await self._jobs.create(
+        job = await self._creation.create(
             origin.recipe,
             origin.recipe,
             [],

@@ -44,7 +44,7 @@ class StudyPlans:
             warnings.append(resolution.warnings)
         if refusals:
             _refuse(violations, refusals, len(spec.variants))
-        violations += comparison.check(found)
+        violations += comparison.check(found, violations)
         if violations:
             raise InvalidRequest(_once(violations))
         recipe = found[0].recipe

@@ -31,7 +31,7 @@ class TrainingApi:
         """Resolve a spec; queue it, or with validate_only answer what it would do."""
         request_id = check_request_id(request.request_id)
         if not request.validate_only:
-            first = await self._jobs.find_repeat(request.spec, request_id)
+            first = await self._jobs.creation.find_repeat(request.spec, request_id)
             if first is not None:
                 return first
         resolution = await self._recipes.resolve(request.spec)
@@ -44,7 +44,7 @@ class TrainingApi:
         if request.validate_only:
             return training_pb2.TrainingJob(spec=request.spec, recipe=resolution.recipe, warnings=resolution.warnings)
         if ensemble:
-            return await self._jobs.create_ensemble(
+            return await self._jobs.creation.create_ensemble(
                 request.spec,
                 resolution.recipe,
                 resolution.warnings,
@@ -52,7 +52,7 @@ class TrainingApi:
                 creator=caller.name,
                 parameters=parameters,
             )
-        return await self._jobs.create(
+        return await self._jobs.creation.create(
             request.spec, resolution.recipe, resolution.warnings, request_id, creator=caller.name
         )
 

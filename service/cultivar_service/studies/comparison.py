@@ -32,9 +32,9 @@ class Variant:
         return self.message.variant
 
 
-def check(variants: Sequence[Variant]) -> list[Violation]:
-    """Return what makes resolved variants incomparable; the first is the baseline."""
-    return [Violation(field=field, message=message) for field, message in _wrong(variants)]
+def check(variants: Sequence[Variant], known: Sequence[Violation]) -> list[Violation]:
+    """Return what makes resolved variants incomparable, besides what is known; the first is the baseline."""
+    return [Violation(field=field, message=message) for field, message in _wrong(variants, known)]
 
 
 def rows(base: pb.TrainingSpec, variants: Sequence[Variant]) -> list[study_pb2.StudyRow]:
@@ -45,7 +45,11 @@ def rows(base: pb.TrainingSpec, variants: Sequence[Variant]) -> list[study_pb2.S
         # A baseline may change the base as well: what a variant leaves as the base has it then differs too.
         asked = touched_paths(base, variant.message) | touched_paths(base, baseline.message)
         different = [row for row in FIELDS if _text(row, baseline.recipe) != _text(row, variant.recipe)]
-        changes = [_change(row, baseline.recipe, variant.recipe, asked=row.path in asked) for row in different]
+        changes = [
+            _change(row, baseline.recipe, variant.recipe, asked=row.path in asked)
+            for row in different
+            if row.path in asked or _tells(row, baseline.recipe, variant.recipe)
+        ]
         paths = [row.path for row in different if row.path in asked]
         made.append(
             study_pb2.StudyRow(variant=variant.name, changes=changes, principle=principles(paths, variant.recipe))
@@ -71,12 +75,16 @@ def budget_warnings(variants: Sequence[Variant], dataset: dataset_pb2.Dataset) -
 def validation_images(recipe: pb.TrainingSpec, dataset: dataset_pb2.Dataset) -> str:
     """Say which images all variants are validated on: data set version, digest of the split, number of images."""
     split = next((one for one in dataset.splits if one.split == dataset_pb2.SPLIT_VAL), dataset_pb2.DatasetSplit())
-    count = _count(split, dataset, recipe.data, "val")
-    part = "" if count == split.image_count else f" of {split.image_count}, drawn by data.seed {recipe.data.seed}"
-    return f"{dataset.name}, val {split.digest[:12]}, {count} images{part}"
+    images = _count(split, dataset, recipe.data, "val")
+    parts = [f"{images} images" + (f" of {split.image_count}" if images < split.image_count else "")]
+    if (classes := len(recipe.data.classes)) and classes < len(dataset.classes):
+        parts.append(f"{classes} of {len(dataset.classes)} classes")
+    if images < _count(split, dataset, pb.DataSpec(classes=recipe.data.classes), "val"):
+        parts.append(f"drawn by data.seed {recipe.data.seed}")
+    return f"{dataset.name}, val {split.digest[:12]}, {', '.join(parts)}"
 
 
-def _wrong(variants: Sequence[Variant]) -> Iterator[tuple[str, str]]:
+def _wrong(variants: Sequence[Variant], known: Sequence[Violation]) -> Iterator[tuple[str, str]]:
     seen: dict[bytes, str] = {}
     for number, variant in enumerate(variants):
         field = f"spec.variants[{number}]"
@@ -91,7 +99,8 @@ def _wrong(variants: Sequence[Variant]) -> Iterator[tuple[str, str]]:
                 "differs from the baseline's: variants are not comparable by two metrics: set it in spec.base",
             )
         same = seen.setdefault(_identity(variant.recipe), variant.name)
-        if same != variant.name:
+        # One whose change was refused is only the same without it.
+        if same != variant.name and not any(one.field.startswith(f"{field}.") for one in known):
             yield (
                 field,
                 f"{variant.name!r} is the same recipe as {same!r}: change something that counts, or leave it out",
@@ -104,6 +113,14 @@ def _identity(recipe: pb.TrainingSpec) -> bytes:
     for name in _WITHOUT_EFFECT:
         kept.ClearField(name)
     return kept.SerializeToString(deterministic=True)
+
+
+def _tells(row: SpecField, before: pb.TrainingSpec, after: pb.TrainingSpec) -> bool:
+    """Tell whether a field that nobody asked to change is worth a line: it acts in the variant.
+
+    Adam's `beta1` is gone with Adam, and a zero where there was nothing changes nothing.
+    """
+    return row.is_set(after) and (row.is_set(before) or bool(row.get(after)))
 
 
 def _change(row: SpecField, before: pb.TrainingSpec, after: pb.TrainingSpec, *, asked: bool) -> str:

@@ -62,7 +62,7 @@ class Evaluating:
         if study.state != EVALUATING:
             return
         await self._read_test_images(study, recipe.dataset)
-        await self._finish(identifier(study), recipe.selection_metric)
+        await self._finish(identifier(study), recipe)
 
     async def _recipe(self, study: Study) -> pb.TrainingSpec:
         """Return a trial's recipe: all have its data set and selection metric."""
@@ -112,12 +112,13 @@ class Evaluating:
             else:
                 await self._apply(study, lambda told: _tested(told, name, metrics))  # noqa: B023  awaited
 
-    async def _finish(self, study_id: str, metric: pb.SelectionMetric) -> None:
+    async def _finish(self, study_id: str, recipe: pb.TrainingSpec) -> None:
+        metric = recipe.selection_metric
         study = await self._catalog.read(lambda connection: studies.get(connection, study_id))
         assert study is not None, "a study under way can't be deleted"
         await asyncio.to_thread(results.tabulate, study, metric, self._image_differences(metric))
         try:
-            await _patiently(lambda: self._reports.draw(study))
+            await _patiently(lambda: self._reports.draw(study, recipe.dataset))
         except (CultivarError, OSError) as error:
             text = error.message if isinstance(error, CultivarError) else error.strerror or type(error).__name__
             await self._warn(study, f"There is no report: {text[:_MAX_MESSAGE]}")

@@ -26,8 +26,12 @@ class Reports:
         self._storage = storage
         self._calls = calls
 
-    async def draw(self, study: study_pb2.TrainingStudy) -> None:
+    async def draw(self, study: study_pb2.TrainingStudy, dataset: str) -> None:
         """Draw a study's report; one that is there is replaced as a whole.
+
+        Args:
+            study: with all its figures.
+            dataset: the version that was trained on, also where the spec says the newest one.
 
         Raises:
             CultivarError: it can't be drawn or kept.
@@ -35,6 +39,7 @@ class Reports:
         told = study_pb2.TrainingStudy()
         told.CopyFrom(study)
         told.state = study_record.SUCCEEDED  # which it is once its report is there
+        told.spec.base.dataset = dataset  # so that the report's spec repeats the study
         runs = {one.training_job: self._config.runs / one.training_job.rpartition("/")[2] for one in told.trials}
         request = StudyReportRequest(
             study=json_format.MessageToDict(told),

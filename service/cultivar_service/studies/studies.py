@@ -100,7 +100,7 @@ class Studies:
         Raises:
             TrainerNotInstalled, InsufficientDisk, QueueFull, AlreadyExists, NotFound: nothing is queued.
         """
-        self._jobs.check_ready()
+        self._jobs.creation.check_ready()
         study.name, study.creator = f"{STUDIES}{new_identifier()}", creator
         study.create_time.GetCurrentTime()
         trials = make_trials(study, variants)
@@ -109,13 +109,13 @@ class Studies:
         def insert(connection: sa.Connection) -> Study:
             if request_id and (first := _repeat(connection, request_id, digest)) is not None:
                 return first
-            self._jobs.insert_trials(connection, trials)
+            self._jobs.creation.insert_trials(connection, trials)
             return studies.insert(connection, study, request_id=request_id, request_digest=digest)
 
         made = await self._catalog.write(insert)
         if made.name == study.name:
             logger.info("study %s: %d trials queued", made.name, len(trials))
-            self._jobs.wake()
+            self._jobs.creation.wake()
             self._follow(identifier(made))
             await self._count()
         return made

@@ -91,11 +91,8 @@ class Adapter:
         """Return the handler of a service whose methods the api objects have between them."""
         methods = {}
         for method in service.methods:
-            behaviour = next(
-                (getattr(api, _snake(method.name)) for api in apis if hasattr(api, _snake(method.name))), None
-            )
-            if behaviour is None:
-                continue
+            name = _snake(method.name)
+            behaviour = next(getattr(api, name) for api in apis if hasattr(api, name))
             if method.client_streaming and not method.server_streaming:
                 methods[method.name] = grpc.stream_unary_rpc_method_handler(self._intake(method, behaviour))
             elif method.client_streaming:

@@ -130,6 +130,29 @@ async def test_with_one_seed_the_interval_is_that_of_the_images(tmp_path: Path, 
 
 
 @pytest.mark.slow
+async def test_each_trial_is_tested_on_the_images_that_its_job_would_have_tested(
+    tmp_path: Path, flowers_folder: Path
+) -> None:
+    some = {"classes": ["lancewheel", "heartwing", "steeple-star"], "max_test_images_per_class": 3}
+    base = {**BASE, "data": some}
+    async with running(make_config(tmp_path, trainer_command=TRAINER)) as (_, client):
+        await import_folder(client, flowers_folder, tmp_path / "sources")
+        spec = make_study(VARIANTS, base=base, test=study_pb2.STUDY_TEST_EACH)
+        study = await finished(client, (await create(client, spec)).name, within_s=200)
+        alone = await client.train(test_evaluation="TEST_EVALUATION_AT_END", **base)
+
+    told = [trial.test for trial in study.trials]
+    measured = next(one for one in alone.metrics if one.split == "test")
+    assert [one.image_count for one in (*told, measured)] == [9, 9, 9]
+    # The same recipe and seed, so the same model: one figure by the service's own measurement, one by the job's.
+    assert (told[0].accuracy, told[0].loss) == (
+        pytest.approx(measured.accuracy),
+        pytest.approx(measured.loss, rel=1e-4),
+    )
+    assert study.rows[1].test_accuracy.mean == pytest.approx(told[1].accuracy)
+
+
+@pytest.mark.slow
 async def test_a_study_survives_a_kill_of_its_service_half_way(tmp_path: Path, flowers_folder: Path) -> None:
     process, log = start_service(tmp_path)
 

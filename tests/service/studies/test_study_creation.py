@@ -39,7 +39,14 @@ async def test_validate_only_answers_rows_and_warnings_and_queues_nothing(tmp_pa
     assert (low.variant, list(low.changes), low.principle) == ("low", [], "")
     assert list(high.changes) == ["optimizer.learning_rate: 0.001 -> 0.1"]
     assert high.principle.startswith("The learning rate is the length of each step.")
-    assert list(sgd.changes)[:2] == ["optimizer.kind: adamw -> sgd", "optimizer.learning_rate: 0.001 -> 0.05 (follows)"]
+    assert list(sgd.changes) == [
+        "optimizer.kind: adamw -> sgd",
+        "optimizer.learning_rate: 0.001 -> 0.05 (follows)",
+        "optimizer.momentum: none -> 0.9 (follows)",
+        "optimizer.nesterov: none -> true (follows)",
+        "optimizer.weight_decay: 0.01 -> 0.0005 (follows)",
+        "optimizer.weight_decay_form: decoupled -> in-loss (follows)",
+    ]  # and not Adam's beta1, beta2 and epsilon, which are gone
     assert "The learning rate is" not in sgd.principle
     assert list(few.changes)[:2] == ["data.max_train_images_per_class: 0 -> 2", "epochs: 2 -> 4"]
     assert "The budgets differ: few may see 4 epochs x 6 images = 24 images, low 2 epochs x 30 images = 60 images." in (
@@ -105,6 +112,10 @@ async def test_what_is_no_comparison_is_refused_at_its_fields(tmp_path: Path) ->
                 "seed",
             )
         ]
+        # Without what is refused it is the baseline once more, which nobody asked for.
+        assert await fields([*two, changed("other", data={"max_val_images": 3})]) == [
+            "spec.variants[2].changes.data.max_val_images"
+        ]
         cleared = ("colour", "epochs", "dataset", "optimizer.kind", "data", "batch_size")
         clears = changed("clears", cleared, batch_size=8)
         assert await fields([*two, clears], base=base(batch_size=4, data={"classes": ["aster", "lily"]})) == [
@@ -113,6 +124,23 @@ async def test_what_is_no_comparison_is_refused_at_its_fields(tmp_path: Path) ->
         assert await fields([*two, changed("metric", selection_metric="SELECTION_METRIC_LOSS")]) == [
             "spec.variants[2].changes.selection_metric"
         ]
+
+
+async def test_a_study_says_which_validation_images_take_part_and_why_not_all(tmp_path: Path) -> None:
+    async with running(make_config(tmp_path)) as (_, client):
+        await client.import_flowers()
+
+        async def said(**data: Any) -> str:
+            study = await create(client, make_study(RATES, base=base(data=data)), validate_only=True)
+            return study.validation_images.removeprefix("datasets/flowers/versions/1, val 2, ")
+
+        chosen = {"classes": ["aster", "lily"]}
+        assert await said() == "30 images"
+        assert await said(**chosen) == "20 images of 30, 2 of 3 classes"
+        assert await said(max_val_images=6) == "6 images of 30, drawn by data.seed 0"
+        assert (
+            await said(**chosen, max_val_images_per_class=2) == "4 images of 30, 2 of 3 classes, drawn by data.seed 0"
+        )
 
 
 async def test_recipes_that_are_the_same_are_refused_whatever_way_they_are_written(tmp_path: Path) -> None:
@@ -158,7 +186,7 @@ async def test_all_trials_are_queued_or_none(tmp_path: Path, package: Path) -> N
         studies = await client.training.ListTrainingStudies(study_pb2.ListTrainingStudiesRequest())
 
     assert (full.code, full.reason) == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
-    assert "6 more would be over the limit of 5" in full.message
+    assert "0 of at most 5 jobs wait already, 6 more are too many" in full.message
     assert (len(jobs), len(studies.training_studies)) == (0, 0)
 
 

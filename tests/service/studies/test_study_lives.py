@@ -73,6 +73,7 @@ async def test_a_study_chooses_on_validation_tests_the_winner_and_draws_its_repo
         told = json.loads((tmp_path / "data/studies" / study.name.split("/")[1] / "study.json").read_text())
         assert told["study"]["rows"][1]["testAccuracy"]["count"] == 2
         assert told["study"]["spec"]["title"] == "rates"
+        assert told["study"]["spec"]["base"]["dataset"] == "datasets/flowers/versions/1"  # and not the newest one
         assert set(told["runs"].values()) == {str(folder) for folder in (tmp_path / "data/runs").iterdir()}
         assert sorted(told["runs"]) == sorted(one.training_job for one in study.trials)
         assert [event.number for event in events] == list(range(1, len(events) + 1))
@@ -280,19 +281,6 @@ async def test_a_quiet_watch_sends_heartbeats(tmp_path: Path, package: Path) -> 
 
     assert event.number == 0
     assert refusal.fields == ["after_event"]
-
-
-async def test_test_images_that_can_not_be_read_are_a_warning(tmp_path: Path, package: Path) -> None:
-    async with running(graded(tmp_path, package)) as (_, client):
-        await client.import_flowers()
-        part = make_study(base=base(data={"classes": ["aster", "lily"]}))
-        warned = await create(client, part, validate_only=True)
-        limited = make_study(base=base(data={"max_test_images": 3, "max_val_images": 10}))
-        whole = await create(client, limited, validate_only=True)
-
-    assert any("Test images will not be read" in one for one in warned.warnings)
-    assert any("limits on test images don't count" in one for one in whole.warnings)
-    assert whole.validation_images.endswith("10 images of 30, drawn by data.seed 0")
 
 
 @pytest.mark.slow

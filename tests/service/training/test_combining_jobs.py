@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from combinable_packages import combinable
 from published_models import ALWAYS, NEVER
 from running_service import (
@@ -117,6 +118,7 @@ async def test_the_queue_takes_an_ensemble_whole_or_not_at_all(tmp_path: Path, p
     assert not listed.training_jobs
 
 
+@pytest.mark.slow
 async def test_a_combining_job_waits_over_a_restart_and_keeps_what_it_needs(tmp_path: Path) -> None:
     config = make_config(tmp_path, behaviour="gated", package=combinable(tmp_path / "package"))
     async with running(config) as (_, client):

@@ -16,6 +16,7 @@ from tiny_package import RED, SIZE
 from cultivar.v1 import dataset_pb2
 from cultivar.v1 import model_pb2 as pb
 from cultivar_contract import files
+from cultivar_contract.package import ENSEMBLE
 
 VERSION = "models/flowers/versions/1"
 FEATURE_MAPS, FILTERS = pb.INSPECTION_VIEW_FEATURE_MAPS, pb.INSPECTION_VIEW_FILTERS
@@ -179,3 +180,15 @@ async def test_a_package_without_weights_is_named(tmp_path: Path, make_package: 
         found = await refusal_of(client)
 
     assert (found.code, found.reason) == ("FAILED_PRECONDITION", "PACKAGE_WITHOUT_WEIGHTS")
+
+
+async def test_an_ensemble_has_no_layers_of_its_own(tmp_path: Path, make_package: Callable[..., Path]) -> None:
+    package = make_package("ensemble", weights=True)
+    manifest = files.read_json(package / "manifest.json")
+    files.write_json(package / "manifest.json", {**manifest, "combination": {"method": ENSEMBLE}})
+    async with running(make_config(tmp_path)) as (service, client):
+        await publish(service, package)
+
+        found = await refusal_of(client)
+
+    assert (found.code, found.reason) == ("FAILED_PRECONDITION", "IS_ENSEMBLE")

@@ -1,23 +1,25 @@
 """Small jobs with diagnostics, in this process: networks of 32 px on pictures of five colours with noise."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cultivar.v1 import event_pb2
 from cultivar.v1 import training_spec_pb2 as pb
 from cultivar_contract.run_directory import read_events
 from cultivar_trainer import execution, finetuning
-from cultivar_trainer.batches import PlainPixels
+from cultivar_trainer.batches import CachedFeatures, PlainPixels
 from cultivar_trainer.checkpoint import Checkpoints, Weights, digest, movable_names, tensors_of
 from cultivar_trainer.diagnostics.job_diagnostics import Diagnostics
 from cultivar_trainer.errors import TaskFailed
 from cultivar_trainer.journal import Journal
 from cultivar_trainer.loop.candidates import search
+from cultivar_trainer.loop.head_search import search_heads
 from cultivar_trainer.loop.history import candidates
 from cultivar_trainer.loop.job import TRAINING, Job, Phase, Progress
 from cultivar_trainer.loop.saving import resume
@@ -44,6 +46,13 @@ def network_of(recipe: pb.TrainingSpec) -> Network:
     return network
 
 
+@torch.no_grad()
+def _features(network: Network, images: PlainPixels) -> CachedFeatures:
+    network.eval()
+    features = network.features(images.inputs(torch.arange(len(images.labels))))
+    return CachedFeatures(features=features, labels=images.labels, device=images.device)
+
+
 class _WatchedCheckpoints(Checkpoints):
     """Checkpoints that keep a copy of what was written."""
 
@@ -52,7 +61,18 @@ class _WatchedCheckpoints(Checkpoints):
         self.states: list[dict[str, Any]] = []
 
     def save(self, state: Mapping[str, Any], weights: Mapping[str, Weights]) -> int:
-        names = ("histories", "learner", "tensors", "under_way", "epoch", "step", "bests", "selected")
+        names = (
+            "histories",
+            "learner",
+            "learners",
+            "stacked",
+            "tensors",
+            "under_way",
+            "epoch",
+            "step",
+            "bests",
+            "selected",
+        )
         kept = {name: state[name] for name in names if name in state}
         self.states.append(copy.deepcopy({**kept, "best": {role: one.tensors for role, one in weights.items()}}))
         return super().save(state, weights)
@@ -77,11 +97,17 @@ def train(
     network: Network | None = None,
     diagnosed: bool = True,
     saves_each_update: bool = False,
+    at_once: bool = False,
 ) -> Ended:
-    """Train a recipe's network, or go on where a checkpoint in `folder` lets it."""
+    """Train a recipe's network, or go on where a checkpoint in `folder` lets it; `at_once`: all heads alone."""
     folder.mkdir(exist_ok=True, parents=True)
     network = network or network_of(recipe)
     train, validation = pixels(60, 0, recipe.input.size), pixels(40, 1, recipe.input.size)
+    forward: Callable[[Tensor], Tensor] = network.__call__
+    learns_from: tuple[Any, Any] = (train, validation)
+    if at_once:
+        finetuning.freeze(network, recipe, head_only=True)
+        forward, learns_from = network.classify, (_features(network, train), _features(network, validation))
     events = folder / "events.jsonl"
     told, _ = read_events(events, 0)
     often = {"interval_s": 0.0, "largest_share": float("inf")} if saves_each_update else {}
@@ -126,13 +152,16 @@ def train(
                 weight_decay=job.progress.history.weight_decay,
                 schedule=recipe.schedule,
                 candidate=job.progress.number,
-                forward=network.__call__,
-                train=train,
-                validation=validation,
+                forward=forward,
+                train=learns_from[0],
+                validation=learns_from[1],
             )
 
         try:
-            search(job, lambda _: iter([phase()]), saved)
+            if at_once:
+                search_heads(job, replace(phase(), candidate=0), saved)
+            else:
+                search(job, lambda _: iter([phase()]), saved)
         except TaskFailed as error:
             failure = error
     happened, _ = read_events(events, 0)

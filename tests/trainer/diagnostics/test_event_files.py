@@ -64,6 +64,24 @@ def test_tensorboard_reads_what_a_job_wrote(resolved: Resolved, tmp_path: Path) 
     assert found.Images("Images/training")[0].width == 4 * 32
 
 
+def test_heads_that_learn_at_once_have_a_folder_each(resolved: Resolved, tmp_path: Path) -> None:
+    recipe = resolved(
+        epochs=3, optimizer={"learningRates": [1e-3, 1e-2, 1e-1]}, diagnostics={"gradientHistograms": True}
+    )
+
+    ended = train(recipe, tmp_path, at_once=True)
+
+    assert not ended.symptoms
+    for number, history in enumerate(ended.job.progress.histories, start=1):
+        found = read(tmp_path / f"tensorboard/candidate-{number}")
+        assert [one.value for one in found.Scalars("Loss/train")] == pytest.approx(
+            [one.train_loss for one in history.epochs]
+        )
+        assert [one.step for one in found.Scalars("Gradient norm/classifier")] == [0, 1, 2, 3]
+        assert set(found.Tags()["histograms"]) == {"classifier.weight_grad", "classifier.bias_grad"}
+
+
+@pytest.mark.slow
 def test_the_sizes_that_the_fields_help_tells_hold(resolved: Resolved, tmp_path: Path) -> None:
     recipe = resolved(epochs=2, batchSize=16, diagnostics=EVERYTHING)
     ended = train(recipe, tmp_path)
@@ -75,6 +93,7 @@ def test_the_sizes_that_the_fields_help_tells_hold(resolved: Resolved, tmp_path:
     assert size < 3 * (2 * 1000 * tensors + 1000) + 3 * 60_000, "eight pictures of 32 px each"
 
 
+@pytest.mark.slow
 def test_a_later_attempt_goes_on_without_a_point_twice(
     resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_look_leaves_everything_as_it_was(resolved: Resolved) -> None:
     assert not any(one._forward_hooks for one in network.modules())
 
 
-@pytest.mark.parametrize("saves_each_update", [False, True])
+@pytest.mark.parametrize("saves_each_update", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_comes_to_the_same_bits_with_everything_measured_and_nothing(
     resolved: Resolved, tmp_path: Path, saves_each_update: bool
 ) -> None:
@@ -104,6 +104,17 @@ def test_training_comes_to_the_same_bits_with_everything_measured_and_nothing(
     assert torch.equal(*generators)
     assert (tmp_path / "1/tensorboard").exists()
     assert not (tmp_path / "0/tensorboard").exists()
+
+
+def test_heads_that_learn_at_once_come_to_the_same_bits(resolved: Resolved, tmp_path: Path) -> None:
+    states = []
+
+    for number, diagnostics in enumerate((NOTHING, EVERYTHING)):
+        recipe = resolved(epochs=2, batchSize=16, optimizer={"learningRates": [1e-3, 1e-2]}, diagnostics=diagnostics)
+        ended = train(recipe, tmp_path / str(number), at_once=True)
+        states.append(dict(flattened({"learned": ended.learned, "weights": ended.job.network.state_dict()})))
+
+    assert states[0] == states[1]
 
 
 def test_gradients_are_those_of_training(resolved: Resolved) -> None:

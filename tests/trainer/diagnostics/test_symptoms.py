@@ -30,12 +30,16 @@ def kinds(ended: Ended) -> set[int]:
     "fields",
     [
         {"epochs": 8, "network": {"activation": "ACTIVATION_RELU"}},
-        {"epochs": 8, "network": {"activation": "ACTIVATION_TANH", "dropout": 0.2}},
+        pytest.param(
+            {"epochs": 8, "network": {"activation": "ACTIVATION_TANH", "dropout": 0.2}}, marks=pytest.mark.slow
+        ),
         {"epochs": 4, "network": {"batchNorm": True}},
         {"epochs": 8, "architecture": "mlp", "network": {"hiddenSizes": [128, 64, 32]}},
-        {"epochs": 4, "optimizer": {"kind": "OPTIMIZER_KIND_SGD", "learningRate": 0.05}},
-        {"epochs": 4, "loss": {"kind": "LOSS_KIND_BINARY_CROSS_ENTROPY"}},
-        {"epochs": 4, "loss": {"kind": "LOSS_KIND_MULTI_CLASS_HINGE"}},
+        pytest.param(
+            {"epochs": 4, "optimizer": {"kind": "OPTIMIZER_KIND_SGD", "learningRate": 0.05}}, marks=pytest.mark.slow
+        ),
+        pytest.param({"epochs": 4, "loss": {"kind": "LOSS_KIND_BINARY_CROSS_ENTROPY"}}, marks=pytest.mark.slow),
+        pytest.param({"epochs": 4, "loss": {"kind": "LOSS_KIND_MULTI_CLASS_HINGE"}}, marks=pytest.mark.slow),
         pytest.param({"epochs": 2, "architecture": "resnet20_cifar"}, marks=pytest.mark.slow),
         pytest.param({"epochs": 2, "architecture": "resnet18", "input": {"size": 32}}, marks=pytest.mark.slow),
         pytest.param(
@@ -79,7 +83,7 @@ def test_sigmoids_with_a_tiny_gain_let_gradients_vanish(
 
 @pytest.mark.parametrize("kind", ["SGD", "ADAM", "ADAMW"])
 @pytest.mark.parametrize("batch_size", [16, 64])
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_learning_rate_of_a_thousand_explodes(
     resolved: Resolved, tmp_path: Path, kind: str, batch_size: int, batch_norm: bool
 ) -> None:

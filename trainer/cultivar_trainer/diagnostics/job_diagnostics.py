@@ -34,6 +34,10 @@ from cultivar_trainer.randomness import Stream, permutation
 
 IMAGES = 100
 """Validation images that are looked at, drawn by data.seed."""
+LEAST_IMAGES = 32
+SHARE_OF_EPOCH = 0.05
+"""Where no histogram of gradients is asked for, of that many images at least no more are looked at than this share of
+the training images: a look is then a small part of an epoch, on small data sets of large images too."""
 SAMPLES = 8
 """Of each split, in a picture."""
 MOST_BYTES = 128 << 20
@@ -103,6 +107,8 @@ class Diagnostics:
         self._journal = journal
         self._pixels = {"training": train, "validation": validation}
         self._num_classes = num_classes
+        few = max(LEAST_IMAGES, min(IMAGES, round(SHARE_OF_EPOCH * len(train.labels))))
+        self._images = IMAGES if self._spec.gradient_histograms else few
         self._files = {
             number: EventFile(folder / f"candidate-{number}" if number else folder)
             for number in (range(1, candidates + 1) if candidates > 1 else (0,))
@@ -183,7 +189,7 @@ class Diagnostics:
 
     def _measured(self, look: Look, *, gradients: bool) -> _Seen:
         labels = look.validation.labels
-        positions = permutation(self._recipe.data.seed, 0, len(labels), Stream.DIAGNOSTICS)[:IMAGES]
+        positions = permutation(self._recipe.data.seed, 0, len(labels), Stream.DIAGNOSTICS)[: self._images]
         measurement = measure(
             look.subject,
             lambda rows: look.validation.inputs(positions[rows], 0),
