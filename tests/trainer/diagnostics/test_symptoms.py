@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from diagnosed_jobs import Ended, network_of, train
+from diagnosed_jobs import Ended, network_of, pixels, train
 from torch import nn
 
 from cultivar.v1 import event_pb2
 from cultivar.v1 import training_spec_pb2 as pb
+from cultivar_contract.run_directory import read_events
 from cultivar_trainer.diagnostics import symptoms
+from cultivar_trainer.diagnostics.job_diagnostics import Diagnostics, Look
+from cultivar_trainer.diagnostics.measurement import Subject
 from cultivar_trainer.diagnostics.units import UnitHealth, UnitKind
+from cultivar_trainer.journal import Journal
 
 VANISHING = event_pb2.SYMPTOM_VANISHING_GRADIENT
 EXPLODING = event_pb2.SYMPTOM_EXPLODING_GRADIENT
@@ -209,3 +213,26 @@ def test_lack_of_memory_ends_diagnostics_and_not_the_job(
 
     assert ended.failure is None
     assert ended.warnings == ["diagnostics end here, training goes on: CUDA out of memory"]
+
+
+@pytest.mark.parametrize("val_loss", [math.nan, math.inf, 1e9])
+def test_a_validation_loss_that_explodes_is_told_and_not_what_died_of_it(
+    resolved: Resolved, tmp_path: Path, val_loss: float
+) -> None:
+    scheme = {"scheme": "INITIALISATION_SCHEME_XAVIER", "gain": 0.01}  # its gradients vanish, too
+    recipe = resolved(network=SIGMOID, initialisation=scheme)
+    network, images = network_of(recipe), pixels(20, 0)
+    subject = Subject(
+        forward=network, modules=list(network.named_modules()), parameters=dict(network.named_parameters())
+    )
+    look = Look(subject=subject, validation=images, class_weights=None, batch_size=20)
+    with Journal(tmp_path / "events.jsonl") as journal:
+        diagnostics = Diagnostics(
+            recipe, tmp_path, journal, candidates=1, train=images, validation=images, num_classes=5
+        )
+        diagnostics.after_epoch(0, lambda: look, epoch=3, last=False, scalars={}, train_loss=1.0, val_loss=val_loss)
+
+    happened, _ = read_events(tmp_path / "events.jsonl", 0)
+    (told,) = [one.symptom_found for one in happened if one.HasField("symptom_found")]
+    assert (told.symptom, told.epoch) == (EXPLODING, 3)
+    assert ("no finite number" in told.message) == (not math.isfinite(val_loss))

@@ -7,6 +7,7 @@ from evaluated_splits import answers
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from cultivar_trainer.reports import style
 from cultivar_trainer.reports.evaluation import pictures
 from cultivar_trainer.reports.evaluation.split import SplitFigures
 
@@ -43,8 +44,15 @@ def test_names_may_hold_anything_and_the_same_answers_give_the_same_bytes() -> N
     drawn = []
     for _ in range(2):
         with pictures.picture(figures, names) as figure:
-            drawn.append(pictures.to_svg(figure))
+            drawn.append(style.encoded(figure, "svg"))
 
     assert drawn[0] == drawn[1]
     assert b"<script" not in drawn[0]
     assert "玫瑰".encode() in drawn[0]
+
+
+def test_long_names_that_begin_or_end_alike_stay_apart() -> None:
+    names = [f"Species of flower number {number} {place}" for number in range(3) for place in ("field", "woods")]
+
+    assert len({pictures.short(name) for name in names}) == len(names)
+    assert max(len(pictures.short(name)) for name in names) == 16

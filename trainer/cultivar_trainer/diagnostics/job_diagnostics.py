@@ -209,7 +209,8 @@ class Diagnostics:
             labels = needed.validation.labels[:IMAGES]
             self._chance = uniform_loss(self._recipe.loss, labels, needed.class_weights, self._num_classes)
         by_training = train_loss / self._chance if self._chance > 0 else 0.0
-        return max(by_training, val_loss / math.log(max(2, self._num_classes)))
+        ratios = (by_training, val_loss / math.log(max(2, self._num_classes)))
+        return max(ratios) if all(map(math.isfinite, ratios)) else math.inf
 
     def _tell(self, candidate: int, epoch: int, seen: _Seen | None, ratio: float | None) -> None:
         layers = {} if seen is None or not self._spec.gradient_norms else seen.layers
@@ -222,6 +223,8 @@ class Diagnostics:
             if by_loss is not None:
                 found[by_loss.symptom] = by_loss
                 self._exploded.add(candidate)
+        if candidate in self._exploded:
+            found.pop(event_pb2.SYMPTOM_VANISHING_GRADIENT, None)  # what died of the explosion passes none
         who = f"candidate {candidate}, " if candidate else ""
         when = f"after epoch {epoch}" if epoch else "before the first epoch's end" if ratio else "before training"
         for one in found.values():

@@ -92,15 +92,16 @@ def exploding_loss(ratio: float, layer: str) -> event_pb2.SymptomFound | None:
     """
     if math.isfinite(ratio) and ratio <= EXPLODING_LOSS:
         return None
-    large = f"{ratio:.2g} times" if math.isfinite(ratio) else "no finite number any more, not"
+    fact = "no finite number any more"
+    if math.isfinite(ratio):
+        fact = f"{ratio:.2g} times that of answers which favour no class (told from {EXPLODING_LOSS:g} times on)"
     return event_pb2.SymptomFound(
         symptom=event_pb2.SYMPTOM_EXPLODING_GRADIENT,
         layer=layer,
         value=ratio,
         threshold=EXPLODING_LOSS,
-        message=f"training explodes, most in {layer}: the loss is {large} that of answers which favour no class (told "
-        f"from {EXPLODING_LOSS:g} times on; Pascanu et al. 2013): use a smaller optimizer.learning_rate, a longer "
-        "schedule.warmup_epochs or optimizer.clip_norm",
+        message=f"training explodes, most in {layer}: the loss is {fact} (Pascanu et al. 2013): use a smaller "
+        "optimizer.learning_rate, a longer schedule.warmup_epochs or optimizer.clip_norm",
     )
 
 

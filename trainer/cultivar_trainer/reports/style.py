@@ -1,5 +1,6 @@
 """How all pictures are drawn: colours that the colour-blind tell apart, sizes that are read at 800 pixels."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -57,7 +58,16 @@ def drawing(*, rows: int = 1, columns: int = 1, row_inches: float = 3.6) -> Iter
 
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure in the form that the name's suffix says; equal figures give equal bytes."""
-    if path.suffix == ".svg":
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    else:
-        figure.savefig(path, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    path.write_bytes(encoded(figure, path.suffix.removeprefix(".")))
+
+
+def encoded(figure: "Figure", form: str) -> bytes:
+    """Return a figure as `png`, or as `svg` whose texts stay texts; equal figures give equal bytes."""
+    if (engine := figure.get_layout_engine()) is not None:
+        # Found once: by itself matplotlib would do so for each form, for as long as it draws one.
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=_DOTS_PER_INCH, metadata=metadata)
+    return buffer.getvalue()

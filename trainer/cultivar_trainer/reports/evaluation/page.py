@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cultivar_trainer.datasets.version import DatasetClass
-from cultivar_trainer.reports import markup
+from cultivar_trainer.reports import markup, style
 from cultivar_trainer.reports.evaluation import measures, pictures
 from cultivar_trainer.reports.evaluation.split import Mistake, SplitFigures
 from cultivar_trainer.reports.evaluation.subject import Subject
@@ -68,7 +68,7 @@ def _split(figures: SplitFigures, classes: Sequence[DatasetClass], thumbnail: Th
     names = [one.display_name for one in classes]
     yield f"<h2>{_TITLES[figures.name]}</h2>\n"
     with pictures.picture(figures, names) as drawn:
-        yield markup.image(pictures.to_svg(drawn), "svg+xml", "confusion matrix and reliability diagram")
+        yield markup.image(style.encoded(drawn, "svg"), "svg+xml", "confusion matrix and reliability diagram")
     yield "\n<h3>What is taken for what</h3>\n"
     yield from _confusions(figures, names)
     yield markup.folded("All classes, the worst first", _classes(figures, classes))

@@ -1,6 +1,5 @@
 """The report's pictures: a split's confusion matrix and its reliability diagram, side by side."""
 
-import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,17 +56,11 @@ def picture(figures: SplitFigures, names: Sequence[str]) -> Iterator["Figure"]:
         yield figure
 
 
-def to_svg(figure: "Figure") -> bytes:
-    """Return a figure as SVG whose texts stay texts; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
 def short(name: str) -> str:
-    """Return a name without what fonts and XML do not have, short enough for a picture."""
+    """Return a name without what fonts and XML do not have, short enough for a picture: names may share either end."""
     plain = "".join(one if one.isprintable() else "\ufffd" for one in name)
-    return plain if len(plain) <= _MAX_NAME else plain[: _MAX_NAME - 1] + "…"
+    half = _MAX_NAME // 2
+    return plain if len(plain) <= _MAX_NAME else f"{plain[: half - 1]}…{plain[-half:]}"
 
 
 def _widest(figure: "Figure", names: Sequence[str]) -> float:
