@@ -61,7 +61,7 @@ def combine(
     compared = _compare(members, answers, combined.kept, metrics)
     journal.members_compared(compared)
     if method == SOUP:
-        _check_better(members, metrics, subject.recipe.selection_metric)
+        _check_better(members, combined.kept, metrics, subject.recipe.selection_metric)
     names = " ".join(member.name for member in members)
     commands = (f"cultivar combine --model {subject.recipe.model} --method {method.lower()} {names}",)
     manifest = packaging.write_answers(folder, subject, combined.exported, journal, commands)
@@ -141,18 +141,22 @@ def _compare(
     )
 
 
-def _check_better(members: Sequence[Member], combined: Metrics, metric: pb.SelectionMetric) -> None:
+def _check_better(
+    members: Sequence[Member], kept: frozenset[int], combined: Metrics, metric: pb.SelectionMetric
+) -> None:
     best = members[0]
     for member in members[1:]:
         if is_better(value(member.validation, metric), value(best.validation, metric), metric):
             best = member
     found, alone = float(getattr(combined, FIGURES[metric])), value(best.validation, metric)
-    if not is_better(found, alone, metric):
-        raise TaskFailed(
-            "SOUP_NOT_BETTER",
-            f"the best average of weights has validation {FIGURES[metric]} {found:.4f}, {best.name} alone "
-            f"{alone:.4f}: use that, or make an ensemble",
-        )
+    if is_better(found, alone, metric):
+        return
+    what, remedy = FIGURES[metric], "use that, or make an ensemble"
+    if len(kept) == 1:
+        fact = f"no average of weights is as good on validation images as {best.name} alone, {what} {alone:.4f}"
+    else:
+        fact = f"the best average of weights has validation {what} {found:.4f}, {best.name} alone {alone:.4f}"
+    raise TaskFailed("SOUP_NOT_BETTER", f"{fact}: {remedy}")
 
 
 def _of_combination(

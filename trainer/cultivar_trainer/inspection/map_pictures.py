@@ -58,8 +58,11 @@ def feature_maps(found: Sequence[LayerMaps], pixels: NDArray[np.uint8], title: s
         for one, height in zip(found, heights, strict=True):
             _section(sheet, one, pixels, top)
             top += height
-        note = "Below each map: channel: mean activation. Each map goes from its own lowest (dark) to highest (bright)."
-        sheet.text(note, MARGIN, top, size=8, color="0.35")
+        if any(one.layer.has_places for one in found):
+            note = (
+                "Below each map: channel: mean activation. Maps go each from its own lowest (dark) to highest (bright)."
+            )
+            sheet.text(note, MARGIN, top, size=8, color="0.35")
 
 
 def _columns() -> int:
