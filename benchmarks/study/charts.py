@@ -25,8 +25,8 @@ _NAMES = {
 
 
 def draw(question: Question, results: Results, path: Path) -> bool:
-    """Draw a question's picture; tell whether there was anything to draw."""
-    if not any(results.runs(variant) for variant in question.variants):
+    """Draw a question's picture; tell whether there were at least two variants to compare."""
+    if sum(bool(results.runs(variant)) for variant in question.variants) < 2:
         return False
     _CHARTS.get(question.key, _curves("train_loss", "val_accuracy"))(question, results, path)
     return True
