@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 Fields = Mapping[str, object]
 """Fields of a TrainingSpec by dotted path."""
-ALWAYS: Fields = {"publish": "never", "test_evaluation": "never"}
+ALWAYS: Fields = {"publish": "never", "test_evaluation": "deferred"}
 """Nothing goes live, and test images are kept for the variants that win."""
 
 
@@ -63,8 +63,9 @@ def with_seed(variant: Variant, seed: int) -> Fields:
 
 
 def key_of(spec: Fields) -> str:
-    """Return 16 hexadecimal digits that stand for a spec, whatever the order of its fields."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+    """Return 16 hexadecimal digits that stand for what a spec trains, whatever the order of its fields."""
+    trained = {path: value for path, value in spec.items() if path not in ALWAYS}
+    return hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def in_order(questions: Iterable[Question], seeds: int = 0) -> list[Cell]:

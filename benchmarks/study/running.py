@@ -90,7 +90,9 @@ async def test_winners(questions: Iterable[Question], results: Results, client: 
     """Measure each finished question's winner on test images: once for each of its trainings, never to choose."""
     winners = [results.winner(question) for question in questions if question.test]
     for run in (run for winner in winners if winner for run in results.runs(winner)):
-        if results.measured("test", run["key"]) is None and (job := await _job(run, client)):
+        if run["spec"].get("test_evaluation") == "never":
+            print(f"{run['cell']}: was trained never to be tested, and is not", flush=True)
+        elif results.measured("test", run["key"]) is None and (job := await _job(run, client)):
             answer = await _test(job, client)
             results.add({"kind": "test", "key": run["key"], "cell": run["cell"], **answer})
 

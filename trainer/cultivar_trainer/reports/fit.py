@@ -82,7 +82,8 @@ def _facts(course: Course, setting: Setting) -> str:
         "at the end",
     ]
     if setting.harder:
-        parts.append(f"{', '.join(setting.harder)} make training figures worse than validation figures")
+        verb = "makes" if len(setting.harder) == 1 else "make"
+        parts.append(f"{', '.join(setting.harder)} {verb} training figures worse than validation figures")
     return "; ".join(parts)
 
 
