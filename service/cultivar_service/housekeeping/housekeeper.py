@@ -73,7 +73,8 @@ class Housekeeper:
                 logger.exception("the data directory can't be tidied")
             with contextlib.suppress(TimeoutError):
                 # Work that was stopped leaves files that nobody needs.
-                await asyncio.wait_for(self._watch.has_stopped_work.wait(), TIDY_S)
+                async with asyncio.timeout(TIDY_S):
+                    await self._watch.has_stopped_work.wait()
                 self._watch.has_stopped_work.clear()
 
 

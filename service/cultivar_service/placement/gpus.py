@@ -109,7 +109,8 @@ class GpuReader:
         if self._look is None or self._look.done():
             self._look = self._begin()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(self._look), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.wrap_future(self._look)
         except TimeoutError:
             raise DriverSilent(f"the GPU driver has not answered for {self._patience_s:g} s") from None
         except pynvml.NVMLError as error:

@@ -87,7 +87,8 @@ class Trainer:
             await on_tick()
             if not cancel.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(cancel.wait(), TICK_S)
+                    async with asyncio.timeout(TICK_S):
+                        await cancel.wait()
                 continue
             if kill_at is None:
                 if self._signal(signal.SIGTERM):

@@ -102,7 +102,9 @@ class Scheduler:
         event = self._room if refused else self._work
         limit_s = _ROOM_INTERVAL_S if refused else await self._seconds_to_retry(looked_ns)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), limit_s)
+            # Not asyncio.wait_for: until Python 3.12 it loses a cancellation that comes together with the event.
+            async with asyncio.timeout(limit_s):
+                await event.wait()
 
     async def _seconds_to_retry(self, looked_ns: int) -> float | None:
         # Of all that were not ready when jobs were looked for: some may have become so while others were started.

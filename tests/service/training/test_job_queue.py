@@ -226,6 +226,23 @@ async def test_a_job_that_others_would_overtake_for_ever_gets_its_room(
         assert "may overtake it" in waiting.waiting_reason
 
 
+async def test_a_queue_that_is_woken_in_the_moment_of_its_close_ends(tmp_path: Path, package: Path) -> None:
+    config = make_config(tmp_path, behaviour="crash", package=package, retry_delay_s=300.0)
+    async with running(config) as (_, client):
+        await client.import_flowers()
+    async with jobs_of(config) as found:
+        lost = await create(found)
+        await when(found, lost, lambda job: job.state == QUEUED and job.HasField("retry_time"))
+        await asyncio.sleep(0.2)  # the queue now rests until the retry
+        woken_by = await create(found)
+
+    catalog = Catalog(config.catalog)
+    job = await catalog.read(lambda connection: jobs.get(connection, woken_by))
+    catalog.close()
+    assert job is not None
+    assert job.state == QUEUED
+
+
 def test_the_first_in_the_queue_is_overtaken_for_some_minutes_only() -> None:
     head = Head()
 
