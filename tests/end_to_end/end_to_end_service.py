@@ -69,7 +69,7 @@ class RunningService:
         with urllib.request.urlopen(self.metrics_url, timeout=10) as response:
             return str(response.read().decode())
 
-    def cultivar(self, arguments: str, *, expect: int = 0, timeout_s: float = 300) -> str:
+    def cultivar(self, arguments: str, *, expect: int = 0, timeout_s: float = 900) -> str:
         """Run the command and return what it prints; its exit code must be the expected one."""
         done = subprocess.run(
             [str(BIN / "cultivar"), *shlex.split(arguments)],

@@ -20,7 +20,7 @@ def trainers(service: RunningService) -> list[int]:
 
 
 def wait_for(service: RunningService, job: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         state: dict[str, Any] = json.loads(service.cultivar(f"jobs show {job} --json"))
         if condition(state):

@@ -14,7 +14,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    limit_s = 300 if pyfuncitem.get_closest_marker("slow") else 30
+    is_long = pyfuncitem.get_closest_marker("slow") or pyfuncitem.get_closest_marker("all")
+    limit_s = 900 if is_long else 30
     asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), limit_s))
     return True
 

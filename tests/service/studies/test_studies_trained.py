@@ -73,7 +73,7 @@ def predictions_of(data: Path, trial: study_pb2.StudyTrial) -> tuple[list[bool],
     return (probabilities.argmax(axis=1) == labels).tolist(), float(loss)
 
 
-@pytest.mark.slow
+@pytest.mark.all
 async def test_a_study_s_numbers_follow_from_what_its_jobs_left(tmp_path: Path, flowers_folder: Path) -> None:
     data = tmp_path / "data"
     async with running(make_config(tmp_path, trainer_command=TRAINER)) as (_, client):
@@ -129,7 +129,7 @@ async def test_with_one_seed_the_interval_is_that_of_the_images(tmp_path: Path, 
     assert not any(trial.HasField("test") for trial in study.trials)
 
 
-@pytest.mark.slow
+@pytest.mark.all
 async def test_each_trial_is_tested_on_the_images_that_its_job_would_have_tested(
     tmp_path: Path, flowers_folder: Path
 ) -> None:
