@@ -167,6 +167,17 @@ def test_defaults_fill_everything_that_a_client_leaves_out() -> None:
     assert resolution.warnings == ["There are no test images, so there will be no test metrics."]
 
 
+def test_a_gain_acts_without_a_scheme_too() -> None:
+    plain = resolve(spec(), FLOWERS, set()).recipe
+    request = spec()
+    request.initialisation.gain = 0.01
+    tiny = resolve(request, FLOWERS, set())
+
+    assert not plain.initialisation.HasField("gain")
+    assert tiny.recipe.initialisation.scheme == pb.INITIALISATION_SCHEME_XAVIER
+    assert tiny.recipe.initialisation.gain == 0.01
+
+
 def test_a_recipe_resolves_to_itself() -> None:
     once = resolve(spec(), FLOWERS, set()).recipe
 

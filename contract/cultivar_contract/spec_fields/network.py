@@ -23,6 +23,11 @@ def _has_scheme(spec: Spec, _: Architecture) -> bool:
     return spec.initialisation.scheme != pb.INITIALISATION_SCHEME_UNSPECIFIED
 
 
+def _scheme(spec: Spec, _: Architecture) -> int:
+    # Who sets a gain alone wants it to act, which it can on a variance that is known only.
+    return pb.INITIALISATION_SCHEME_XAVIER if spec.initialisation.gain else pb.INITIALISATION_SCHEME_UNSPECIFIED
+
+
 def _fan(spec: Spec, _: Architecture) -> int:
     return pb.FAN_AVERAGE if spec.initialisation.scheme == pb.INITIALISATION_SCHEME_XAVIER else pb.FAN_IN
 
@@ -185,7 +190,9 @@ FIELDS = (
     SpecField(
         path="initialisation.scheme",
         help="Variance of the initial weights of new layers, and of the whole network in mode scratch.",
-        default_help="the architecture's own; a standard deviation of 0.01 in a new head's last layer",
+        default=_scheme,
+        default_help="xavier where initialisation.gain is set; else the architecture's own, and a standard deviation "
+        "of 0.01 in a new head's last layer",
         source="He et al. 2015; Glorot & Bengio 2010; LeCun et al. 1998",
     ),
     SpecField(
