@@ -8,7 +8,7 @@ from end_to_end_service import RunningService
 from PIL import Image
 
 
-@pytest.mark.slow
+@pytest.mark.all
 def test_every_view_of_a_finished_job_becomes_a_picture(service: RunningService, tmp_path: Path) -> None:
     job = json.loads(service.cultivar("jobs list --json"))["trainingJobs"][-1]["name"]
     image = next((service.folder / "sources/flowers/test").rglob("*.jpg"))

@@ -83,7 +83,7 @@ def test_histograms_of_each_channel_do_not_tell_the_species_apart(images: Pixels
     assert held_out_accuracy(channel_histograms(images), training=TRAINING) < 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.all
 def test_colour_histograms_of_thousands_of_images_do_not_tell_the_species_apart_either() -> None:
     images = drawn(600 + 200)
 
